@@ -1,0 +1,65 @@
+# The commands of the README. `make quickstart` and `make test` need only
+# Python 3.11 and make.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet \
+       --constraint constraints.txt
+PINS := setup.py constraints.txt
+
+# make quickstart CORPUS='../some/*.jsonl.gz' [HQ='good/*.txt'] [OUTPUT=out/x]
+CORPUS ?=
+HQ ?=
+OUTPUT ?= $(if $(CORPUS),out/quickstart_files,out/quickstart)
+RUN ?= gin/runs/quickstart.gin
+
+.PHONY: quickstart test lint tpu t5x clean
+
+quickstart: $(VENV)/core
+	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
+	  $(if $(CORPUS),--gin_file=gin/data/quickstart_files$(if $(HQ),_with_hq).gin) \
+	  '--gin.OUTPUT=$(OUTPUT)' \
+	  $(if $(CORPUS),'--gin.FILES=$(CORPUS)') $(if $(HQ),'--gin.HQ_FILES=$(HQ)')
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Compiles kernels, scoring and train steps for TPUs; needs no TPU.
+tpu: $(VENV)/tpu
+	$(BIN)/python -m pytest tests/tpu -s
+
+# T5X at its pinned commit, beside our pins: its own setup.py would replace
+# them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.
+T5X_COMMIT := cc342d419ec3e3e9c4bf1df33c82330cafdc1e16
+AIRIO_COMMIT := 69897df7d9a427b947a9f7bb4164c7782b43e601
+JESTIMATOR_COMMIT := 326824a477feef6d92e6f44175000907a72899ca
+t5x: $(VENV)/t5x
+$(VENV)/t5x: $(VENV)/test
+	$(PIP) --editable '.[t5x]'
+	$(PIP) --no-deps \
+	  git+https://github.com/google-research/t5x@$(T5X_COMMIT) \
+	  git+https://github.com/google/airio@$(AIRIO_COMMIT) \
+	  git+https://github.com/google-research/jestimator@$(JESTIMATOR_COMMIT)
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: $(BIN)/python $(PINS)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/test: $(VENV)/core $(PINS)
+	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/tpu: $(VENV)/test $(PINS)
+	$(PIP) --editable '.[tpu]'
+	touch $@
+
+clean:
+	rm -rf out

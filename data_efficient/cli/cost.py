@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a verb cost: wall-clock seconds, kept beside its output.
+
+An artifact's bytes do not depend on when or how often it was run, so the
+seconds stand in a file of their own; interrupted runs add up.
+"""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import time
+from collections.abc import Iterator
+
+from data_efficient import gin_config
+from data_efficient.data import artifacts
+
+FILE = "cost.json"
+
+
+@contextlib.contextmanager
+def measured(directory: str) -> Iterator[None]:
+  """Adds the seconds of the block to DIRECTORY/cost.json, also on failure."""
+  before, began = seconds(directory), time.perf_counter()
+  try:
+    yield
+  finally:
+    spent = round(before + time.perf_counter() - began, 3)
+    if pathlib.Path(directory).is_dir():
+      data = json.dumps({"seconds": spent}).encode()
+      artifacts.atomic_write(pathlib.Path(directory, FILE), data)
+
+
+def seconds(directory: str) -> float:
+  """Seconds spent on a directory so far; 0.0 if nothing was measured."""
+  path = pathlib.Path(directory, FILE)
+  return json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+
+
+def commit() -> str:
+  """The commit of this code, "+" behind it if files differ; or "unknown"."""
+
+  def git(*words: str) -> str:
+    done = subprocess.run(
+      ["git", "-C", str(gin_config.ROOT), *words],
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    return done.stdout.strip()
+
+  try:
+    dirty = "+" if git("status", "--porcelain") else ""
+    return git("rev-parse", "--short=12", "HEAD") + dirty
+  except (OSError, subprocess.CalledProcessError):
+    return "unknown"

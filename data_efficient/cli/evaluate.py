@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `evaluate`: an experiment's directories to results.json."""
+
+import pathlib
+from collections.abc import Mapping
+
+from data_efficient.cli import cost, pool
+from data_efficient.data import prepared, score_sets, selections
+from data_efficient.evaluation import results, separation
+from data_efficient.training import metrics
+
+_TOP_SOURCES = 20
+
+
+def evaluate(
+  *,
+  corpus: prepared.Prepared,
+  experiment: str,
+  stages: Mapping[str, Mapping[str, str]],
+  judged: Mapping[str, str],
+  judge_kind: str,
+  command: str,
+) -> None:
+  """Writes EXPERIMENT/results.json; every figure comes from files.
+
+  Args:
+    corpus: what was scored.
+    experiment: directory with runs/, selections/, scores/ and judge/.
+    stages: sampler -> stage -> directory (in the experiment) whose cost it is;
+      directories that are not there were not needed.
+    judged: what a table calls a scorer -> its score set (in the experiment),
+      for how well the score tells evaluation sets from the pool.
+    judge_kind: name of the judge, "stand_in" if it was taught here.
+    command: what reproduces the experiment.
+
+  Raises:
+    ValueError: see `EvaluationError` and `ArtifactError`.
+  """
+  root = pathlib.Path(experiment)
+  found = results.assemble(
+    sorted(path.parent for path in root.glob("runs/*/run.json")),
+    judge=_judge(corpus, root, judged, judge_kind),
+    scoring_seconds={
+      sampler: {
+        stage: cost.seconds(root / name)
+        for stage, name in names.items()
+        if (root / name).is_dir()
+      }
+      for sampler, names in stages.items()
+      if any((root / name).is_dir() for name in names.values())
+    },
+    corpus=_corpus(corpus),
+    selections=_selections(corpus, root),
+    command=command,
+    commit=cost.commit(),
+  )
+  results.write(root / "results.json", found)
+  print(root / "results.json")
+
+
+def _judge(corpus, root: pathlib.Path, judged, kind: str) -> dict:
+  facts = {"name": kind, "auc": {}}
+  for words, name in judged.items():
+    if (root / name).is_dir():
+      scores = score_sets.ScoreSet.open(root / name).read(["score"])["score"]
+      facts["auc"] |= _separation(corpus, scores, words)
+  rows = [row for row in metrics.read(root / "judge") if "evaluation" in row]
+  if rows:
+    facts["held_out_accuracy"] = rows[-1]["accuracy"]
+    facts["teaching_steps"] = rows[-1]["step"]
+  return facts
+
+
+def _separation(corpus, scores, words: str) -> dict[str, float]:
+  """AUC of telling HQ text from the pool, and from in-distribution text."""
+
+  def values(split: str):
+    mask = corpus.mask([split])
+    return [scores[shard][mask[shard]] for shard in mask]
+
+  return {
+    f"{words}: HQ against {label}": separation.auc(values("hq"), values(split))
+    for split, label in (
+      ("in_distribution", "in-distribution text"),
+      ("pool", "the pool"),
+    )
+    if any(len(found) for found in values("hq"))
+  }
+
+
+def _corpus(corpus: prepared.Prepared) -> dict:
+  return {
+    "name": corpus.index.name,
+    "fingerprint": corpus.index.fingerprint,
+    "records": corpus.index.records,
+    "splits": corpus.splits.summary["records"],
+    "excluded": corpus.splits.summary["excluded"],
+    "sources": _largest(pool.sources(corpus)),
+  }
+
+
+def _largest(sources: Mapping[str, int]) -> dict[str, int]:
+  ordered = sorted(sources.items(), key=lambda item: (-item[1], item[0]))
+  return dict(ordered[:_TOP_SOURCES])
+
+
+def _selections(corpus, root: pathlib.Path) -> dict[str, dict]:
+  groups = pool.Groups(corpus, root / "scores" / "density")
+  found = {}
+  for path in sorted(root.glob("selections/*/manifest.json")):
+    selection = selections.Selection.open(path.parent)
+    summary, identity = selection.summary, selection.identity
+    found[path.parent.name] = {
+      "sampler": identity["sampler"],
+      "budget": identity["budget"]["amount"],
+      "seed": identity["seed"],
+      "kept_records": summary["kept_records"],
+      "kept_tokens": summary["kept_tokens"],
+      "threshold": summary["threshold"],
+      "weight_max": summary.get("weight_ratio"),
+      "weight_min": 1.0 if summary.get("weight_ratio") else None,
+      "effective_sample_size": summary.get("effective_sample_size"),
+      "effective_share": summary.get("effective_sample_share"),
+      "sources": summary["sources"],
+      "inclusion": groups.inclusion(selection),
+    }
+  return found

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs as processes: several at once, each on cores of its own.
+
+A job is one command line. It is done when the same command, with the same gin
+files, has ended well before; the verbs themselves resume what was interrupted.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import xxhash
+
+from data_efficient import gin_config, progress
+from data_efficient.data import artifacts
+
+_POLL_SECONDS = 0.2
+
+
+class JobError(ValueError):
+  """A job that failed; names its command and its log."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+  """One verb in a process of its own.
+
+  Attributes:
+    name: unique; also the name of its log.
+    verb: the verb.
+    gin_files: in their order.
+    bindings: gin macros; strings and numbers.
+    needs: names of the jobs that must be done before.
+  """
+
+  name: str
+  verb: str
+  gin_files: Sequence[str]
+  bindings: Mapping[str, object]
+  needs: Sequence[str] = ()
+
+  def words(self) -> list[str]:
+    """The command line after `python -m data_efficient`."""
+    return [
+      self.verb,
+      *(f"--gin_file={path}" for path in self.gin_files),
+      *(f"--gin.{name}={value!r}" for name, value in self.bindings.items()),
+    ]
+
+  def command(self) -> str:
+    """What a person would type."""
+    return shlex.join(["python", "-m", "data_efficient", *self.words()])
+
+
+def run(jobs: Sequence[Job], *, directory: str, workers: int) -> None:
+  """Runs what is not done, `workers` at a time, in the order given.
+
+  Args:
+    jobs: each after the jobs that it needs.
+    directory: gets logs/ and done/.
+    workers: processes at once; the cores are dealt out among them.
+
+  Raises:
+    JobError: a job failed; the others that were running are stopped.
+  """
+  root = pathlib.Path(directory)
+  for name in ("logs", "done"):
+    (root / name).mkdir(parents=True, exist_ok=True)
+  waiting = {job.name: job for job in jobs if not _is_done(job, root)}
+  print(f"{len(jobs) - len(waiting)} of {len(jobs)} steps were done before")
+  if waiting:
+    _Pool(root, waiting, workers).drain(total=len(jobs))
+
+
+def _marker(job: Job, root: pathlib.Path) -> pathlib.Path:
+  return root / "done" / job.name
+
+
+def _is_done(job: Job, root: pathlib.Path) -> bool:
+  marker = _marker(job, root)
+  return marker.exists() and marker.read_text() == _digest(job)
+
+
+def _digest(job: Job) -> str:
+  """Of the command and of every gin file that it could include."""
+  digest = xxhash.xxh3_128(job.command().encode())
+  files = sorted((gin_config.ROOT / "gin").rglob("*.gin"))
+  for path in [*files, *map(pathlib.Path, job.gin_files)]:
+    if path.exists():
+      digest.update(path.read_bytes())
+  return digest.hexdigest()
+
+
+@dataclasses.dataclass
+class _Process:
+  job: Job
+  process: subprocess.Popen
+  cores: tuple[int, ...]
+  bar: int
+  began: float
+
+
+class _Pool:
+  """Running processes, their bars and their logs."""
+
+  def __init__(self, root: pathlib.Path, waiting: dict[str, Job], workers: int):
+    self._root = root
+    self._waiting = waiting
+    self._done: set[str] = set()
+    self._running: list[_Process] = []
+    self._free = _shares(workers)
+
+  def drain(self, *, total: int) -> None:
+    finished = total - len(self._waiting)
+    with self._display(total, finished) as (display, overall):
+      try:
+        while self._waiting or self._running:
+          self._start(display)
+          time.sleep(_POLL_SECONDS)
+          for process in list(self._running):
+            self._follow(process, display)
+            if process.process.poll() is not None:
+              self._end(process, display)
+              display.advance(overall)
+      except BaseException:
+        self._stop()
+        raise
+
+  @contextlib.contextmanager
+  def _display(self, total: int, finished: int) -> Iterator[tuple]:
+    with progress.bars() as display:
+      overall = display.add_task(
+        "steps", total=total, completed=finished, rate=""
+      )
+      yield display, overall
+
+  def _start(self, display) -> None:
+    for name, job in list(self._waiting.items()):
+      needed = set(job.needs) & (set(self._waiting) | self._names())
+      if self._free and not needed:
+        del self._waiting[name]
+        self._running.append(self._launch(job, self._free.pop(0), display))
+
+  def _names(self) -> set[str]:
+    return {process.job.name for process in self._running}
+
+  def _launch(self, job: Job, cores: tuple[int, ...], display) -> _Process:
+    log = self._log(job).open("w")
+    log.write(f"{job.command()}\n")
+    log.flush()
+    process = subprocess.Popen(
+      [sys.executable, "-m", "data_efficient", *job.words()],
+      stdout=log,
+      stderr=subprocess.STDOUT,
+      cwd=os.getcwd(),
+      env=self._environment(job),
+      # The child's thread pools are as large as its set of cores.
+      preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    log.close()
+    bar = display.add_task(job.name, total=None, rate="starting")
+    return _Process(job, process, cores, bar, time.monotonic())
+
+  def _environment(self, job: Job) -> dict[str, str]:
+    return os.environ | {
+      progress.FILE_VARIABLE: str(self._bar_file(job)),
+      "TF_CPP_MIN_LOG_LEVEL": "2",
+      "PYTHONPATH": os.pathsep.join(
+        [str(gin_config.ROOT), os.environ.get("PYTHONPATH", "")]
+      ).rstrip(os.pathsep),
+    }
+
+  def _bar_file(self, job: Job) -> pathlib.Path:
+    return self._root / "logs" / f"{job.name}.progress"
+
+  def _log(self, job: Job) -> pathlib.Path:
+    return self._root / "logs" / f"{job.name}.log"
+
+  def _follow(self, process: _Process, display) -> None:
+    state = progress.read(self._bar_file(process.job))
+    if state:
+      seconds = time.monotonic() - process.began
+      display.update(
+        process.bar,
+        total=state.total,
+        completed=state.done,
+        rate=f"{state.done / seconds:,.1f}/s",
+      )
+
+  def _end(self, process: _Process, display) -> None:
+    self._running.remove(process)
+    self._free.insert(0, process.cores)
+    display.remove_task(process.bar)
+    job, seconds = process.job, time.monotonic() - process.began
+    self._bar_file(job).unlink(missing_ok=True)
+    if process.process.returncode:
+      tail = self._log(job).read_text(errors="replace").splitlines()[-15:]
+      raise JobError(
+        f"{job.name} failed (exit {process.process.returncode}); its log is "
+        f"{self._log(job)}, its command\n  {job.command()}\n" + "\n".join(tail)
+      )
+    artifacts.atomic_write(_marker(job, self._root), _digest(job).encode())
+    display.console.print(f"{job.name}: {seconds:.0f} s", highlight=False)
+
+  def _stop(self) -> None:
+    for process in self._running:
+      process.process.terminate()
+    for process in self._running:
+      try:
+        process.process.wait(timeout=10)
+      except subprocess.TimeoutExpired:
+        process.process.kill()
+      self._bar_file(process.job).unlink(missing_ok=True)
+
+
+def _shares(workers: int) -> list[tuple[int, ...]]:
+  """The cores of this process, dealt out; every worker has one at least."""
+  cores = sorted(os.sched_getaffinity(0))
+  workers = max(1, min(workers, len(cores)))
+  return [tuple(cores[number::workers]) for number in range(workers)]

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `report`: results.json and examples to one page."""
+
+import json
+import pathlib
+
+from data_efficient.cli import examples
+from data_efficient.data import artifacts, prepared
+from data_efficient.evaluation import page
+
+
+def report(*, corpus: prepared.Prepared, experiment: str) -> None:
+  """Writes EXPERIMENT/index.html from EXPERIMENT/results.json.
+
+  Args:
+    corpus: where the examples' text is read.
+    experiment: directory with results.json, selections/ and scores/.
+
+  Raises:
+    ValueError: no results.json, or one that is damaged.
+  """
+  root = pathlib.Path(experiment)
+  try:
+    results = json.loads((root / "results.json").read_text())
+  except (OSError, json.JSONDecodeError) as error:
+    raise ValueError(
+      f"{root / 'results.json'}: {error}; run the verb `evaluate` first"
+    ) from error
+  text = page.render(results, examples.collect(corpus, root))
+  artifacts.atomic_write(root / "index.html", text.encode())
+  print(root / "index.html")

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `score`: a corpus and a scorer to a score set, part by part."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from data_efficient import progress
+from data_efficient.cli import cost
+from data_efficient.data import prepared, records, score_sets
+from data_efficient.scorers import interface, runner
+
+_BLOCK = 1024
+
+
+def score(
+  *,
+  corpus: prepared.Prepared,
+  scorer: interface.Scorer,
+  output: str,
+  splits: Sequence[str],
+  embeddings: str | None = None,
+) -> None:
+  """Scores the records of some splits; all others are `not_requested`.
+
+  Args:
+    corpus: what is scored.
+    scorer: how.
+    output: directory of the score set.
+    splits: names of the splits that are scored.
+    embeddings: directory of the embedding set, for scorers that read vectors.
+
+  Raises:
+    ValueError: see `CorpusError`, `ArtifactError` and the scorer's own.
+  """
+  index = corpus.index
+  reader = _reader(corpus, scorer, embeddings)
+  identity = {
+    "corpus": index.describe(),
+    "splits": {name: corpus.split(name).selection.identity for name in splits},
+    "scorer": scorer.identity(),
+    "inputs": reader.identity(),
+    "numerics": {"backend": jax.default_backend(), "precision": "float32"},
+  }
+  with (
+    score_sets.ScoreSetWriter(
+      output,
+      identity=identity,
+      shards=index.shards,
+      part_records=scorer.part_records,
+    ) as writer,
+    cost.measured(output),
+  ):
+    if writer.complete:
+      print(f"{output}: done before")
+      return
+    scorer.prepare(reader.stream)
+    _score_parts(writer, index, corpus.mask(splits), scorer, reader)
+    writer.finish(scorer=scorer.name)
+  print(f"{output}: {score_sets.ScoreSet.open(output).scored:,} records scored")
+
+
+def _score_parts(writer, index, requested, scorer, reader) -> None:
+  parts = writer.missing_parts()
+  fingerprints = index.column("fingerprint")
+  total = sum(part.records for part in parts)
+  with progress.bar(f"score {scorer.name}", total=total) as advance:
+    for part, batch in reader.parts(parts):
+      rows = slice(part.start, part.start + part.records)
+      known = fingerprints[part.shard][rows]
+      reader.check(part, batch, known)
+      scores = runner.score_part(scorer, batch, requested[part.shard][rows])
+      writer.write(
+        part,
+        fingerprints=known,
+        statuses=scores.statuses,
+        columns=scores.columns,
+      )
+      advance(part.records)
+
+
+def _reader(corpus, scorer, embeddings: str | None):
+  if scorer.reads is interface.Reads.TEXT:
+    return _Texts(corpus)
+  if embeddings is None:
+    raise ValueError(
+      f"the scorer {scorer.name!r} reads embeddings: give --gin.EMBEDDINGS=DIR "
+      "(made by `score` with gin/scorers/embedding.gin)"
+    )
+  return _Vectors(corpus, embeddings)
+
+
+class _Texts:
+  """Hands a scorer the texts of a corpus."""
+
+  def __init__(self, corpus: prepared.Prepared):
+    self._corpus = corpus
+
+  def identity(self) -> dict:
+    return {"kind": "text"}
+
+  def stream(self, split: str) -> Iterator[list[str]]:
+    texts = self._corpus.split(split).texts()
+    while block := list(itertools.islice(texts, _BLOCK)):
+      yield block
+
+  def parts(self, parts):
+    """Each part's texts; a shard is read once, whatever its parts."""
+    for shard, group in itertools.groupby(parts, key=lambda part: part.shard):
+      records_, at = None, 0
+      for part in group:
+        if records_ is None or part.start != at:
+          records_ = self._corpus.corpus.read(shard, part.start)
+        batch = [r.text for r in itertools.islice(records_, part.records)]
+        at = part.start + part.records
+        yield part, batch
+
+  def check(self, part, batch: Sequence[str], known: np.ndarray) -> None:
+    """Refuses a corpus that changed after it was indexed."""
+    for row, (text, fingerprint) in enumerate(zip(batch, known, strict=False)):
+      if records.fingerprint(text) != fingerprint:
+        raise ValueError(
+          f"shard {part.shard}, row {part.start + row}: the text is not the "
+          "one that was indexed; the corpus changed: start in a new directory"
+        )
+    if len(batch) != part.records:
+      raise ValueError(
+        f"shard {part.shard}: {part.start + len(batch)} rows, expected at "
+        f"least {part.start + part.records}; the corpus changed since it was "
+        "indexed: start in a new directory"
+      )
+
+
+class _Vectors:
+  """Hands a scorer the vectors of an embedding set."""
+
+  def __init__(self, corpus: prepared.Prepared, directory: str):
+    self._corpus = corpus
+    self._set = score_sets.ScoreSet.open(directory)
+    self._set.check_corpus(corpus.index.describe())
+    self._vectors = self._set.read(["embedding"])["embedding"]
+
+  def identity(self) -> dict:
+    return {"kind": "embedding", "embedding": self._set.identity["scorer"]}
+
+  def stream(self, split: str) -> Iterator[np.ndarray]:
+    selection = self._corpus.split(split).selection
+    for shard in selection.shards:
+      vectors = self._vectors[shard][selection.positions(shard)]
+      # A record that could not be embedded has NaN; scorers say so of it.
+      for start in range(0, len(vectors), _BLOCK):
+        yield vectors[start : start + _BLOCK]
+
+  def parts(self, parts):
+    for part in parts:
+      rows = slice(part.start, part.start + part.records)
+      yield part, self._vectors[part.shard][rows]
+
+  def check(self, part, batch, known) -> None:
+    """Nothing: the score set was checked as a whole."""

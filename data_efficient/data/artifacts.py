@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one atomic writer, and the readers, of everything kept on disk.
+
+An artifact is a directory: immutable parts beside a `manifest.json` that says
+what they are. A part is written to a temporary name, fsynced, renamed and only
+then entered in the manifest, which is replaced in the same way. So a process
+may be killed at any moment; the next one resumes at the first missing part.
+"""
+
+import fcntl
+import os
+import pathlib
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import xxhash
+
+from data_efficient.data import manifests
+from data_efficient.data.manifests import (
+  ArtifactError,
+  Manifest,
+  PathLike,
+  check_identity,
+  read_manifest,
+)
+
+__all__ = (
+  "ArtifactError",
+  "Manifest",
+  "PathLike",
+  "Writer",
+  "atomic_write",
+  "check_identity",
+  "is_complete",
+  "read_bytes",
+  "read_manifest",
+  "read_table",
+)
+
+_LOCK = ".lock"
+_TEMPORARY = ".tmp"
+
+
+class Writer:
+  """Opens or creates an artifact, as its only writer.
+
+    with artifacts.Writer(path, kind="corpus_index", identity=…) as writer:
+      if not writer.complete:
+        for name in names:
+          if not writer.has(name):
+            writer.write_table(name, make(name))
+        writer.finish(records=10)
+
+  Parts that the manifest lists but the disk lacks are forgotten, so that
+  they are made again. Temporary files of a killed writer are removed.
+
+  Args:
+    directory: created with its parents if need be.
+    kind: kind of artifact.
+    identity: JSON-able; a directory with another identity is refused.
+
+  Raises:
+    ArtifactError: another process writes there, the manifest is damaged, or
+      kind or identity differ (each differing field is named).
+  """
+
+  def __init__(
+    self, directory: PathLike, *, kind: str, identity: dict[str, Any]
+  ):
+    self.directory = pathlib.Path(directory)
+    self._lock: int | None = None
+    identity = manifests.plain(identity, "identity")
+    try:
+      self.directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+      raise ArtifactError(
+        f"{self.directory}: is a file; a directory is needed there"
+      ) from error
+    self._lock = _acquire(self.directory)
+    try:
+      self._open(kind, identity)
+    except BaseException:
+      self.close()
+      raise
+
+  def _open(self, kind: str, identity: dict[str, Any]) -> None:
+    for leftover in self.directory.glob("*" + _TEMPORARY):
+      leftover.unlink()
+    if not (self.directory / manifests.MANIFEST).exists():
+      self._manifest = Manifest(self.directory, kind, identity, {}, False, {})
+      self._write_manifest()
+      return
+    found = read_manifest(self.directory, kind=kind, complete=False)
+    check_identity(self.directory, found.identity, identity)
+    parts = {
+      name: facts
+      for name, facts in found.parts.items()
+      if _size(self.directory / name) == facts["bytes"]
+    }
+    complete = found.complete and len(parts) == len(found.parts)
+    self._manifest = found._replace(
+      parts=parts,
+      complete=complete,
+      summary=found.summary if complete else {},
+    )
+
+  @property
+  def complete(self) -> bool:
+    """Whether the artifact is finished, so that nothing is left to do."""
+    return self._manifest.complete
+
+  @property
+  def manifest(self) -> Manifest:
+    """What has been written so far."""
+    return self._manifest
+
+  def has(self, part: str) -> bool:
+    """Returns whether a part has been written."""
+    return part in self._manifest.parts
+
+  def write_table(self, part: str, table: pa.Table, **facts: Any) -> None:
+    """Writes a table as a Parquet part (zstd, page checksums).
+
+    Args:
+      part: file name, such as "00000.parquet".
+      table: the rows; their number is entered as `records` unless given.
+      **facts: JSON-able facts for the manifest.
+    """
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(
+      table, sink, compression="zstd", write_page_checksum=True
+    )
+    facts.setdefault("records", table.num_rows)
+    self.write_bytes(part, sink.getvalue().to_pybytes(), **facts)
+
+  def write_bytes(self, part: str, data: bytes, **facts: Any) -> None:
+    """Writes a part of any content, then enters it in the manifest.
+
+    Args:
+      part: file name.
+      data: the bytes.
+      **facts: JSON-able facts for the manifest.
+
+    Raises:
+      ArtifactError: a bad name, a part that is there already, or a writer
+        that is closed or finished.
+    """
+    self._check_writable(part)
+    facts = manifests.plain(facts, f"facts of {part}")
+    atomic_write(self.directory / part, data)
+    entry = {
+      **facts,
+      "bytes": len(data),
+      "xxh3_128": xxhash.xxh3_128_hexdigest(data),
+    }
+    parts = {**self._manifest.parts, part: entry}
+    self._manifest = self._manifest._replace(parts=parts)
+    self._write_manifest()
+
+  def finish(self, **summary: Any) -> None:
+    """Marks the artifact as complete.
+
+    Args:
+      **summary: JSON-able figures to keep in the manifest.
+    """
+    self._check_open()
+    self._manifest = self._manifest._replace(
+      complete=True, summary=manifests.plain(summary, "summary")
+    )
+    self._write_manifest()
+
+  def close(self) -> None:
+    """Gives the directory free for another writer. May be called twice."""
+    if self._lock is not None:
+      os.close(self._lock)  # which also releases the lock
+      self._lock = None
+
+  def __enter__(self) -> "Writer":
+    return self
+
+  def __exit__(self, *unused: object) -> None:
+    self.close()
+
+  def _check_open(self) -> None:
+    if self._lock is None:
+      raise ArtifactError(f"{self.directory}: this writer is closed")
+
+  def _check_writable(self, part: str) -> None:
+    self._check_open()
+    reserved = part.startswith(".") or part.endswith(_TEMPORARY)
+    if (
+      reserved
+      or part in ("", manifests.MANIFEST)
+      or os.path.basename(part) != part
+    ):
+      raise ArtifactError(f"{self.directory}: {part!r} cannot name a part")
+    if self.complete or self.has(part):
+      raise ArtifactError(
+        f"{self.directory}: {part!r} cannot be written: the "
+        f"{'artifact is complete' if self.complete else 'part is there'}"
+      )
+
+  def _write_manifest(self) -> None:
+    fields = self._manifest._asdict()
+    del fields["directory"]
+    text = manifests.json_text(
+      {"format_version": manifests.FORMAT_VERSION, **fields}
+    )
+    atomic_write(self.directory / manifests.MANIFEST, text.encode("utf-8"))
+
+
+def is_complete(directory: PathLike, *, kind: str) -> bool:
+  """Returns whether a finished artifact of this kind lies there."""
+  if not (pathlib.Path(directory) / manifests.MANIFEST).exists():
+    return False
+  return read_manifest(directory, kind=kind, complete=False).complete
+
+
+def read_table(
+  directory: PathLike,
+  part: str,
+  *,
+  columns: list[str] | None = None,
+  verify: bool = True,
+) -> pa.Table:
+  """Reads one Parquet part of a finished artifact; see `Manifest`."""
+  manifest = read_manifest(directory, kind=None)
+  return manifest.read_table(part, columns=columns, verify=verify)
+
+
+def read_bytes(directory: PathLike, part: str, *, verify: bool = True) -> bytes:
+  """Reads one part of a finished artifact; see `Manifest`."""
+  return read_manifest(directory, kind=None).read_bytes(part, verify=verify)
+
+
+def atomic_write(path: PathLike, data: bytes) -> None:
+  """Replaces a file so that readers see the old or the new one, never half.
+
+  Args:
+    path: the file; its directory must exist.
+    data: the new content.
+  """
+  path = pathlib.Path(path)
+  temporary = path.with_name(path.name + _TEMPORARY)
+  try:
+    with open(temporary, "wb") as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except BaseException:
+    temporary.unlink(missing_ok=True)
+    raise
+  _fsync_directory(path.parent)
+
+
+def _acquire(directory: pathlib.Path) -> int:
+  descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+  try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError as error:
+    os.close(descriptor)
+    raise ArtifactError(
+      f"{directory}: another process is writing here; wait for it, or name "
+      "another directory"
+    ) from error
+  return descriptor
+
+
+def _size(path: pathlib.Path) -> int:
+  return path.stat().st_size if path.is_file() else -1
+
+
+def _fsync_directory(directory: pathlib.Path) -> None:
+  descriptor = os.open(directory, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The index of a corpus: what each record is, without its text.
+
+Made once by one pass over the corpus; every other artifact refers to it, so
+that scores and selections can refuse a corpus that they were not made from.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from data_efficient.data import artifacts, records
+from data_efficient.data.corpora import Corpus, CorpusError
+
+KIND = "corpus_index"
+_SCHEMA = pa.schema(
+  {
+    "position": pa.int64(),
+    "fingerprint": pa.uint64(),
+    "characters": pa.int32(),
+    "source": pa.string(),
+    "group": pa.string(),
+  }
+)
+
+Progress = Callable[[int, int], None]
+
+
+class CorpusIndex:
+  """A corpus's records by shard: counts, fingerprints, labels.
+
+  Args:
+    manifest: manifest of a finished index.
+  """
+
+  def __init__(self, manifest: artifacts.Manifest):
+    self._manifest = manifest
+    parts = manifest.parts.items()
+    self._parts = {
+      facts["shard"]: part
+      for part, facts in sorted(parts, key=lambda item: item[1]["number"])
+    }
+
+  @property
+  def name(self) -> str:
+    """Name of the corpus."""
+    return self._manifest.identity["corpus"]
+
+  @property
+  def fingerprint(self) -> str:
+    """xxh3_64, in hex, of all shards' names and record fingerprints."""
+    return self._manifest.summary["fingerprint"]
+
+  @functools.cached_property
+  def shards(self) -> dict[str, int]:
+    """Records in each shard, in the corpus's order."""
+    facts = self._manifest.parts
+    return {
+      shard: facts[part]["records"] for shard, part in self._parts.items()
+    }
+
+  @property
+  def records(self) -> int:
+    """Records in all shards."""
+    return self._manifest.summary["records"]
+
+  @property
+  def characters(self) -> int:
+    """Characters (Unicode code points) in all records."""
+    return self._manifest.summary["characters"]
+
+  def column(self, name: str) -> dict[str, np.ndarray]:
+    """Returns one column of each shard.
+
+    Args:
+      name: "position" (int64), "fingerprint" (uint64), "characters" (int32),
+        "source" or "group" (objects of type str).
+
+    Raises:
+      ArtifactError: no such column, or a damaged part.
+    """
+    return {
+      shard: self._manifest.read_table(part, columns=[name])
+      .column(name)
+      .to_numpy()
+      for shard, part in self._parts.items()
+    }
+
+  def describe(self) -> dict[str, Any]:
+    """Returns what other artifacts say of this corpus in their identity."""
+    return {
+      "name": self.name,
+      "fingerprint": self.fingerprint,
+      "records": self.records,
+      "shards": self.shards,
+    }
+
+
+def build(
+  corpus: Corpus,
+  directory: artifacts.PathLike,
+  progress: Progress | None = None,
+) -> CorpusIndex:
+  """Reads a corpus once and writes its index; resumes at the first shard due.
+
+  Args:
+    corpus: the corpus.
+    directory: where the index goes; when it is done there, nothing is read
+      but the corpus's identity.
+    progress: called with (shards done, all shards) after each shard.
+
+  Raises:
+    CorpusError: a damaged file or row, or a corpus without records.
+    ArtifactError: another corpus's index lies there, or another writer works.
+  """
+  shards = corpus.shards()
+  _check_names(shards)
+  identity = {"corpus": corpus.name, **corpus.identity()}
+  with artifacts.Writer(directory, kind=KIND, identity=identity) as writer:
+    for number, shard in enumerate(() if writer.complete else shards):
+      part = f"{number:05d}.parquet"
+      if not writer.has(part):
+        table = _read_shard(corpus, shard)
+        writer.write_table(part, table, shard=shard, number=number)
+      if progress:
+        progress(number + 1, len(shards))
+    if not writer.complete:
+      writer.finish(**_summary(writer.manifest))
+  return open_index(directory)
+
+
+def open_index(directory: artifacts.PathLike) -> CorpusIndex:
+  """Opens a finished index.
+
+  Raises:
+    ArtifactError: none is there, or it is unfinished or damaged.
+  """
+  return CorpusIndex(artifacts.read_manifest(directory, kind=KIND))
+
+
+def _check_names(shards: list[str]) -> None:
+  if not shards:
+    raise CorpusError("the corpus is empty: it has no shards")
+  if len(set(shards)) < len(shards):
+    twice = sorted({name for name in shards if shards.count(name) > 1})
+    raise CorpusError(f"shards with the same name: {', '.join(twice)}")
+
+
+def _read_shard(corpus: Corpus, shard: str) -> pa.Table:
+  rows = [
+    (
+      record.position,
+      records.fingerprint(record.text),
+      len(record.text),
+      record.source,
+      record.group,
+    )
+    for record in corpus.read(shard)
+  ]
+  columns = zip(*rows, strict=True) if rows else [()] * len(_SCHEMA)
+  return pa.table(
+    [
+      pa.array(list(column), field.type)
+      for column, field in zip(columns, _SCHEMA, strict=True)
+    ],
+    schema=_SCHEMA,
+  )
+
+
+def _summary(manifest: artifacts.Manifest) -> dict[str, Any]:
+  digest = xxhash.xxh3_64()
+  total = characters = 0
+  for part, facts in sorted(
+    manifest.parts.items(), key=lambda item: item[1]["number"]
+  ):
+    table = manifest.read_table(part, columns=["fingerprint", "characters"])
+    name = facts["shard"].encode("utf-8")
+    digest.update(b"%d:%s:%d:" % (len(name), name, table.num_rows))
+    digest.update(
+      table.column("fingerprint").to_numpy().astype("<u8").tobytes()
+    )
+    total += table.num_rows
+    characters += int(table.column("characters").to_numpy().sum(dtype=np.int64))
+  if not total:
+    raise CorpusError(
+      f"the corpus {manifest.identity['corpus']!r} is empty: its "
+      f"{len(manifest.parts)} shards hold no record"
+    )
+  return {
+    "fingerprint": digest.hexdigest(),
+    "records": total,
+    "characters": characters,
+  }

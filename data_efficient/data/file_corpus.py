@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus of files named by glob: JSON lines, Parquet or plain text.
+
+One shard a file; a record's position is its row. Suffixes: `.jsonl`, `.json`
+(also JSON lines) and `.txt`, each alone or with `.gz` or `.zst`; `.parquet`.
+"""
+
+import dataclasses
+import functools
+import glob
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import xxhash
+
+from data_efficient.data import file_formats, records
+from data_efficient.data.corpora import CorpusError
+from data_efficient.data.records import Record
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Files:
+  """Files by glob.
+
+  Attributes:
+    pattern: a glob, or several; `**` matches folders of any depth. Files are
+      taken in the order of their paths, each once.
+    text_field: field or column with the text (JSON lines, Parquet).
+    source_field: field with a label for tables; where a record has none, the
+      file's name without suffixes is its source.
+    group_field: field that splits must not tear apart, such as a domain or a
+      book; "" makes each record its own group.
+    text_unit: what a record of a plain text file is: "paragraph" (a block of
+      lines between blank lines) or "line".
+    name: name of the corpus.
+  """
+
+  pattern: str | Sequence[str]
+  text_field: str = "text"
+  source_field: str = "source"
+  group_field: str = ""
+  text_unit: str = file_formats.TextUnit.PARAGRAPH
+  name: str = "files"
+
+  def shards(self) -> list[str]:
+    """Returns the files' paths below their common folder, sorted.
+
+    Raises:
+      CorpusError: no file matches, or a file's suffix is unknown.
+    """
+    return list(self._paths)
+
+  def read(self, shard: str, start: int = 0) -> Iterator[Record]:
+    """Yields a file's records from row `start` on.
+
+    Raises:
+      CorpusError: no such shard, or a damaged file or row; names both.
+    """
+    if shard not in self._paths:
+      raise CorpusError(
+        f"no shard {shard!r} in the files of {self.pattern!r}; there are "
+        f"{', '.join(list(self._paths)[:5])} …"
+      )
+    path = self._paths[shard]
+    columns = (self.text_field, self.source_field, self.group_field)
+    unit = file_formats.TextUnit(self.text_unit)
+    rows = file_formats.rows(path, columns, text_unit=unit)
+    kept = itertools.islice(rows, start, None)
+    for position, row in enumerate(kept, start):
+      yield Record(
+        position=position,
+        text=self._text(row),
+        source=str(
+          row.fields.get(self.source_field) or file_formats.stem(path)
+        ),
+        group=self._group(row),
+        id=records.record_id(shard, position),
+      )
+
+  def identity(self) -> dict[str, Any]:
+    """Returns how rows become records, and each file's bytes and xxh3.
+
+    Reads every file once a process, without decompressing it.
+    """
+    return {
+      "text_field": self.text_field,
+      "source_field": self.source_field,
+      "group_field": self.group_field,
+      "text_unit": str(self.text_unit),
+      "files": self._hashes,
+    }
+
+  @functools.cached_property
+  def _paths(self) -> dict[str, pathlib.Path]:
+    patterns = (
+      [self.pattern] if isinstance(self.pattern, str) else list(self.pattern)
+    )
+    found = sorted(
+      {
+        pathlib.Path(path).absolute()
+        for pattern in patterns
+        for path in glob.glob(os.path.expanduser(pattern), recursive=True)
+        if os.path.isfile(path)
+      }
+    )
+    if not found:
+      raise CorpusError(
+        f"no file matches {' or '.join(repr(p) for p in patterns)} (seen from "
+        f"{os.getcwd()}): check the path, and quote the glob in a shell"
+      )
+    for path in found:
+      file_formats.check_suffix(path)
+    common = os.path.commonpath([path.parent for path in found])
+    return {path.relative_to(common).as_posix(): path for path in found}
+
+  @functools.cached_property
+  def _hashes(self) -> dict[str, dict[str, Any]]:
+    return {shard: _hash(path) for shard, path in self._paths.items()}
+
+  def _text(self, row: file_formats.Row) -> str:
+    if self.text_field not in row.fields:
+      raise CorpusError(
+        f"{row.where}: no field {self.text_field!r}; it has "
+        f"{', '.join(map(repr, row.fields)) or 'none'}: set text_field"
+      )
+    text = row.fields[self.text_field]
+    if not isinstance(text, str):
+      found = file_formats.type_name(text)
+      raise CorpusError(
+        f"{row.where}: field {self.text_field!r} holds {found}, expected a "
+        "string: repair or remove the row"
+      )
+    if not text.isascii():
+      _check_unicode(text, row.where)
+    return text
+
+  def _group(self, row: file_formats.Row) -> str:
+    if not self.group_field:
+      return ""
+    group = row.fields.get(self.group_field)
+    if group is None:
+      raise CorpusError(
+        f"{row.where}: no field {self.group_field!r}, which group_field names"
+      )
+    return str(group)
+
+
+def _hash(path: pathlib.Path) -> dict[str, Any]:
+  digest = xxhash.xxh3_64()
+  size = 0
+  with open(path, "rb") as file:
+    while block := file.read(1 << 22):
+      digest.update(block)
+      size += len(block)
+  return {"bytes": size, "xxh3_64": digest.hexdigest()}
+
+
+def _check_unicode(text: str, where: str) -> None:
+  try:
+    text.encode("utf-8")
+  except UnicodeEncodeError as error:
+    raise CorpusError(
+      f"{where}, character {error.start}: half of a surrogate pair, which "
+      "UTF-8 cannot hold: repair or remove the row"
+    ) from error

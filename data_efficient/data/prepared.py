@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus with what every verb needs of it: index, splits, vocabulary.
+
+They are made by whichever verb needs them first, once, in one directory.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from data_efficient import progress
+from data_efficient.data import corpora, corpus_index, vocabularies
+from data_efficient.data import splits as splitting
+from data_efficient.models import tokenizers
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """A corpus, split before anything else looks at it.
+
+  Attributes:
+    corpus: the corpus.
+    directory: where index, splits and vocabulary are kept.
+    policy: which records are for training, teaching and evaluation.
+    hq_corpus: where the well-edited text comes from, if it is not a part of
+      the corpus.
+  """
+
+  corpus: corpora.Corpus
+  directory: str
+  policy: splitting.Policy
+  hq_corpus: corpora.Corpus | None = None
+
+  @functools.cached_property
+  def index(self) -> corpus_index.CorpusIndex:
+    """The corpus's index; one pass over the corpus the first time."""
+    return self._source(self.corpus, "index").index
+
+  @functools.cached_property
+  def splits(self) -> splitting.Splits:
+    """The pool, the reference text and the two evaluation sets."""
+    edited = None
+    if self.hq_corpus is not None:
+      edited = self._source(self.hq_corpus, "hq_index")
+    return splitting.assign(
+      self.corpus,
+      self.index,
+      self.policy,
+      pathlib.Path(self.directory, "splits"),
+      edited=edited,
+    )
+
+  def split(self, name: str) -> splitting.Split:
+    """One of pool, reference, hq, in_distribution."""
+    if name not in splitting.NAMES:
+      raise corpora.CorpusError(
+        f"no split {name!r}; there are {', '.join(splitting.NAMES)}"
+      )
+    return getattr(self.splits, name)
+
+  def mask(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Shard to bool [records]: which records of the corpus are in a split.
+
+    A split of a separate HQ corpus has no record of this one.
+    """
+    chosen = [self.split(name) for name in names]
+    chosen = [part.selection for part in chosen if part.corpus is self.corpus]
+    return {
+      shard: np.any([part.mask(shard) for part in chosen], axis=0)
+      for shard in self.index.shards
+    }
+
+  def _source(self, corpus: corpora.Corpus, name: str) -> splitting.Source:
+    shards = corpus.shards()
+    with progress.bar(f"index {corpus.name}", total=len(shards)) as advance:
+      index = corpus_index.build(
+        corpus,
+        pathlib.Path(self.directory, name),
+        progress=lambda done, total: advance(1),
+      )
+    return splitting.Source(corpus, index)
+
+
+def inside(*, directory: str, name: str) -> str:
+  """A path in a directory, for gin files."""
+  return str(pathlib.Path(directory, name))
+
+
+def trained_vocabulary(
+  *, corpus: Prepared, pieces: int
+) -> tokenizers.SentencePiece:
+  """A vocabulary trained on the corpus's pool, once."""
+  path = vocabularies.cached(
+    corpus.splits.pool.selection.identity,
+    corpus.splits.pool.texts(),
+    pathlib.Path(corpus.directory, "vocabulary"),
+    pieces=pieces,
+  )
+  return tokenizers.SentencePiece(str(path))

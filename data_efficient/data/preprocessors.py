@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""seqio preprocessors: the selection's filter, and T5's span corruption.
+
+All of them are TensorFlow ops. Span corruption follows Raffel et al. 2020
+(arXiv 1910.10683, Section 3.1.4): a share `noise_density` of the tokens, in
+spans of `mean_span_length` on average, is replaced by one sentinel a span in
+the inputs; the targets are the sentinels, each followed by its span.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+
+class Bitmap(NamedTuple):
+  """Which records of a corpus are kept.
+
+  Attributes:
+    bits: uint8 bytes, little-endian bit order, one bit a record.
+    starts: shard name to the bit of its first record.
+    records: shard name to its number of records.
+  """
+
+  bits: np.ndarray
+  starts: dict[str, int]
+  records: dict[str, int]
+
+
+def keep_selected(dataset: tf.data.Dataset, *, bitmap: Bitmap):
+  """Keeps the examples whose (shard, position) is set in the bitmap.
+
+  Raises (while iterating):
+    InvalidArgumentError: a shard or a position that the selection does not
+      know: the corpus has changed since it was scored.
+  """
+  names = list(bitmap.starts)
+  # The shard's number is looked up by name; its range is in two vectors.
+  numbers = tf.lookup.StaticHashTable(
+    tf.lookup.KeyValueTensorInitializer(
+      tf.constant(names, tf.string), tf.range(len(names), dtype=tf.int64)
+    ),
+    default_value=-1,
+  )
+  starts = tf.constant([bitmap.starts[name] for name in names], tf.int64)
+  records = tf.constant([bitmap.records[name] for name in names], tf.int64)
+  bits = tf.constant(bitmap.bits, tf.uint8)
+
+  def is_kept(example) -> tf.Tensor:
+    shard, position = example["shard"], example["position"]
+    number = numbers.lookup(shard)
+    known = tf.debugging.Assert(
+      number >= 0, ["shard is not in the selection:", shard]
+    )
+    with tf.control_dependencies([known]):
+      inside = tf.debugging.Assert(
+        position < tf.gather(records, number),
+        ["position is not in the selection: shard", shard, "row", position],
+      )
+    with tf.control_dependencies([inside]):
+      row = tf.gather(starts, number) + position
+    byte = tf.gather(bits, row // 8)
+    shift = tf.cast(row % 8, tf.uint8)
+    return tf.bitwise.right_shift(byte, shift) & 1 == 1
+
+  return dataset.filter(is_kept)
+
+
+@seqio.map_over_dataset
+def identify_by_tfds_id(example, *, text_feature: str):
+  """{"text", "shard", "position"} of an example that has a `tfds_id`.
+
+  TFDS writes `NAME-SPLIT.tfrecord-00012-of-01024__123`: file, row.
+  """
+  shard = tf.strings.regex_replace(example["tfds_id"], r"__\d+$", "")
+  row = tf.strings.regex_replace(example["tfds_id"], r"^.*__", "")
+  return {
+    "text": example[text_feature],
+    "shard": shard,
+    "position": tf.strings.to_number(row, tf.int64),
+  }
+
+
+@seqio.map_over_dataset
+def text_to_targets(example):
+  """{"targets": text}: from here on an example has no identity."""
+  return {"targets": example["text"]}
+
+
+def concatenate_and_split(
+  dataset: tf.data.Dataset, *, length: int, documents: int = 128
+):
+  """Token ids of `documents` documents at a time, cut into `length` tokens.
+
+  The last piece of each group is shorter; no token is lost.
+  """
+
+  def pieces(tokens: tf.RaggedTensor) -> tf.data.Dataset:
+    flat = tokens.flat_values
+    count = tf.size(flat)
+    starts = tf.range(0, count, length)
+    limits = tf.minimum(starts + length, count)
+    ragged = tf.RaggedTensor.from_row_limits(flat, limits)
+    return tf.data.Dataset.from_tensor_slices({"targets": ragged})
+
+  dataset = dataset.map(lambda example: example["targets"])
+  dataset = dataset.ragged_batch(documents).flat_map(pieces)
+  # A row of a ragged tensor is a tensor; only the type has to say so.
+  return dataset.map(
+    lambda example: {"targets": tf.ensure_shape(example["targets"], [None])}
+  )
+
+
+@seqio.map_over_dataset(num_seeds=1)
+def span_corruption(
+  example,
+  *,
+  seed,
+  noise_density: float,
+  mean_span_length: float,
+  first_sentinel: int,
+):
+  """{"inputs", "targets"} of a piece of text {"targets"}.
+
+  Args:
+    example: {"targets": int token ids [t]}, t >= 2.
+    seed: stateless seed, given by seqio.
+    noise_density: share of tokens that is masked, in (0, 1).
+    mean_span_length: mean tokens of a masked span, >= 1.
+    first_sentinel: id of the first sentinel; the next is one less, and so on.
+  """
+  tokens = example["targets"]
+  noise = noise_mask(
+    tf.size(tokens),
+    seed=seed,
+    noise_density=noise_density,
+    mean_span_length=mean_span_length,
+  )
+  return {
+    "inputs": _with_sentinels(tokens, noise, first_sentinel),
+    "targets": _with_sentinels(tokens, ~noise, first_sentinel),
+  }
+
+
+def noise_mask(
+  length, *, seed, noise_density: float, mean_span_length: float
+) -> tf.Tensor:
+  """bool [length]: which tokens are masked; it starts with a kept span.
+
+  Numbers of tokens and spans are fixed by `length`; where the spans begin is
+  uniform over all ways to cut both kinds of token into that many pieces.
+  """
+  length = tf.cast(length, tf.int32)
+  masked, spans = _noise_counts(length, noise_density, mean_span_length)
+  kept_seed, masked_seed = tf.unstack(
+    tf.random.experimental.stateless_split(seed, 2)
+  )
+  kept_lengths = _random_partition(length - masked, spans, kept_seed)
+  masked_lengths = _random_partition(masked, spans, masked_seed)
+  lengths = tf.reshape(tf.stack([kept_lengths, masked_lengths], axis=1), [-1])
+  alternating = tf.range(2 * spans) % 2 == 1
+  return tf.repeat(alternating, lengths)
+
+
+def _noise_counts(length, noise_density, mean_span_length):
+  share = tf.cast(length, tf.float32)
+  masked = tf.cast(tf.round(share * noise_density), tf.int32)
+  masked = tf.clip_by_value(masked, 1, length - 1)
+  spans = tf.round(tf.cast(masked, tf.float32) / mean_span_length)
+  spans = tf.maximum(tf.cast(spans, tf.int32), 1)
+  # Every span, kept or masked, has one token at least.
+  return masked, tf.minimum(spans, tf.minimum(masked, length - masked))
+
+
+def _random_partition(items, pieces, seed) -> tf.Tensor:
+  """int32 [pieces]: positive lengths that add up to `items`."""
+  cuts = tf.range(items - 1) < pieces - 1
+  cuts = tf.random.experimental.stateless_shuffle(cuts, seed)
+  starts = tf.concat([[0], tf.cast(cuts, tf.int32)], 0)
+  return tf.math.segment_sum(tf.ones_like(starts), tf.cumsum(starts))
+
+
+def _with_sentinels(tokens, masked, first_sentinel: int) -> tf.Tensor:
+  """Each masked run becomes one sentinel; ids count down from the first."""
+  before = tf.concat([[False], masked[:-1]], 0)
+  first = masked & ~before
+  number = tf.cumsum(tf.cast(first, tokens.dtype)) - 1
+  sentinels = tf.cast(first_sentinel, tokens.dtype) - number
+  replaced = tf.where(first, sentinels, tokens)
+  return tf.boolean_mask(replaced, ~(masked & before))
+
+
+class CorruptionLengths(NamedTuple):
+  """How long text, inputs and targets are (both with end-of-sequence)."""
+
+  tokens: int
+  inputs: int
+  targets: int
+
+
+def corruption_lengths(
+  inputs: int, *, noise_density: float, mean_span_length: float
+) -> CorruptionLengths:
+  """The longest piece of text whose corrupted inputs fit into `inputs`.
+
+  Raises:
+    ValueError: `inputs` is too short for one kept token and one span.
+  """
+  best = None
+  for tokens in range(2, 4 * inputs):
+    # float32, as in the graph: both must round the same way.
+    share = np.float32(tokens) * np.float32(noise_density)
+    masked = min(max(int(np.round(share)), 1), tokens - 1)
+    spans = np.float32(masked) / np.float32(mean_span_length)
+    spans = min(max(int(np.round(spans)), 1), masked, tokens - masked)
+    lengths = CorruptionLengths(
+      tokens, tokens - masked + spans + 1, masked + spans + 1
+    )
+    if lengths.inputs <= inputs:
+      best = lengths
+  if best is None:
+    raise ValueError(f"inputs={inputs} tokens is too short for span corruption")
+  return best

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A corpus as a seqio data source whose examples keep their identity.
+
+Every example carries `shard` and `position` beside `text`, so that the first
+preprocessor of a task can look it up in a selection.
+"""
+
+import seqio
+import tensorflow as tf
+
+from data_efficient.data import corpora
+
+_SIGNATURE = {
+  "text": tf.TensorSpec((), tf.string),
+  "shard": tf.TensorSpec((), tf.string),
+  "position": tf.TensorSpec((), tf.int64),
+}
+
+
+class RecordSource(seqio.DataSource):
+  """Reads a corpus shard by shard.
+
+  Shuffling is over the whole corpus, up to `shuffle_records` records at once:
+  a short run on a corpus whose shards are its domains must not see one
+  domain only.
+  """
+
+  def __init__(self, corpus: corpora.Corpus, *, shuffle_records: int):
+    """Reads `corpus`; `shuffle_records` bounds the shuffle's memory."""
+    super().__init__(splits=("train",), caching_permitted=True)
+    self._corpus = corpus
+    self._shuffle_records = shuffle_records
+
+  @property
+  def supports_arbitrary_sharding(self) -> bool:
+    """False: a shard is the smallest piece that a host can own."""
+    return False
+
+  def list_shards(self, split: str) -> list[str]:
+    """Names of the corpus's shards."""
+    del split
+    return list(self._corpus.shards())
+
+  def get_dataset(
+    self,
+    split: str = "train",
+    shuffle: bool = True,
+    seed: int | None = None,
+    shard_info: seqio.ShardInfo | None = None,
+    **unused,
+  ) -> tf.data.Dataset:
+    """Examples {"text", "shard", "position"} of the shards of `shard_info`."""
+    del unused
+    shards = self.list_shards(split)
+    if shard_info:
+      shards = shards[shard_info.index :: shard_info.num_shards]
+
+    def examples():
+      for shard in shards:
+        for record in self._corpus.read(shard):
+          yield {
+            "text": record.text,
+            "shard": shard,
+            "position": record.position,
+          }
+
+    dataset = tf.data.Dataset.from_generator(
+      examples, output_signature=_SIGNATURE
+    )
+    if shuffle:
+      dataset = dataset.shuffle(self._shuffle_records, seed=seed)
+    return dataset

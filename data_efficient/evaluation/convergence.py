@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How low a run ends, and how soon it is where the full data ends.
+
+The definitions of the report's two figures. HQ loss decides; the same
+functions are applied to the in-distribution loss, which is shown beside it.
+"""
+
+import numpy as np
+
+from data_efficient.evaluation.runs import Curve, EvaluationError
+
+LAST_EVALUATIONS = 3
+
+
+def final_loss(curve: Curve) -> float:
+  """Mean loss of the last three evaluations, in nats a token.
+
+    final = (1/3) Σₖ lossₙ₋ₖ,  k = 0, 1, 2
+
+  One evaluation carries the noise of the last few batches; three carry less.
+  NaN if one of the three is NaN: a run that diverged has no final loss.
+
+  Raises:
+    EvaluationError: the curve has fewer than three evaluations.
+  """
+  count = len(curve.losses)
+  if count < LAST_EVALUATIONS:
+    raise EvaluationError(
+      f"a final loss is the mean of the last {LAST_EVALUATIONS} evaluations, "
+      f"but the run has {count}; evaluate more often"
+    )
+  return float(np.mean(curve.losses[-LAST_EVALUATIONS:]))
+
+
+def steps_to_reach(curve: Curve, target: float) -> float | None:
+  """First step at which the loss is at or below the target, or None.
+
+  Between two evaluations the loss is taken as a straight line:
+
+    step = sᵢ₋₁ + (sᵢ − sᵢ₋₁) · (lossᵢ₋₁ − target) / (lossᵢ₋₁ − lossᵢ)
+
+  with i the first evaluation at or below the target. `steps_to_full` is this
+  with the mean final loss of the full data's runs as the target. A first
+  crossing favours noisy curves a little: the full data's own runs reach their
+  mean before they end, and show by how much.
+  """
+  below = np.flatnonzero(curve.losses <= target)
+  if not below.size:
+    return None
+  index = int(below[0])
+  step, loss = float(curve.steps[index]), curve.losses[index]
+  # A NaN before the crossing leaves nothing to draw the line from.
+  if index == 0 or not np.isfinite(curve.losses[index - 1]):
+    return step
+  before, above = float(curve.steps[index - 1]), curve.losses[index - 1]
+  return float(before + (step - before) * (above - target) / (above - loss))
+
+
+def speedup(steps_to_full: float | None, *, steps: int) -> float | None:
+  """Share of the training that was not needed: 1 − steps_to_full / steps.
+
+  In [0, 1]; None where the run never reached the target.
+
+  Raises:
+    EvaluationError: the run has no steps.
+  """
+  if steps < 1:
+    raise EvaluationError(f"a run of {steps} steps has no speed-up")
+  return None if steps_to_full is None else 1.0 - steps_to_full / steps

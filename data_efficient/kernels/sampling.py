@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random keys and sampling weights, in float64 on the host.
+
+Everything here is NumPy: the fp32 logarithm of an accelerator differs in its
+last bit from that of another, and a key that differs in its last bit is
+another sample. Keys come from a counter, not from a stream: the key of a
+record depends on (seed, stream, position) alone, whichever process asks for
+it and in whatever order.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+WORDS_PER_COUNTER = 4  # Philox4x64 turns one counter into four numbers
+LARGEST_WORD = 2**64 - 1
+
+Weights = Float[np.ndarray, " n"]
+
+
+class WeightSummary(NamedTuple):
+  """How uneven sampling weights are."""
+
+  records: int  # with a weight
+  ratio: float  # largest over smallest weight, 1 when all are equal
+  effective_sample_size: float  # (Σw)² / Σw², from 1 to `records`
+
+
+def uniforms(
+  *, seed: int, stream: int, count: int, start: int = 0
+) -> Float[np.ndarray, " n"]:
+  """Returns uniforms in (0, 1) for positions start … start + count − 1.
+
+  Philox4x64-10 (Salmon et al. 2011) with key (seed, stream) and the position
+  as its counter; 52 bits, never 0 and never 1. `stream` is a hash of the
+  shard's name.
+
+  Raises:
+    ValueError: a number that does not fit (seed and stream: 64 bits).
+  """
+  for name, value in (("seed", seed), ("stream", stream)):
+    if not 0 <= value <= LARGEST_WORD:
+      raise ValueError(f"{name} must be from 0 to 2⁶⁴ − 1, got {value}")
+  if start < 0 or count < 0:
+    raise ValueError(f"no positions from {start} for {count}")
+  generator = np.random.Philox(key=np.array([seed, stream], np.uint64))
+  skipped = start % WORDS_PER_COUNTER
+  generator.advance(start // WORDS_PER_COUNTER)
+  words = generator.random_raw(skipped + count)[skipped:]
+  return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def gumbels(
+  *, seed: int, stream: int, count: int, start: int = 0
+) -> Float[np.ndarray, " n"]:
+  """Returns standard Gumbel keys −log(−log u) of the same positions.
+
+  The k largest of log wᵢ + gumbelᵢ are k draws without replacement with
+  probability ∝ wᵢ among those left (Efraimidis and Spirakis 2006; Gumbel
+  top-k). One draw serves every k, so that samples of rising size are nested.
+  """
+  draws = uniforms(seed=seed, stream=stream, count=count, start=start)
+  return -np.log(-np.log(draws))
+
+
+def inverse_propensity_log_weights(
+  densities: Shaped[np.ndarray, " n"],
+) -> Weights:
+  """Returns log wᵢ = −log Sᵢ; NaN where S is NaN.
+
+  w ∝ 1/S makes the sample uniform over the support (arXiv 2402.09668, Sec. 3.3
+  and Theorem A.2). Algorithm 2 of that paper prints p = S/ΣS, its misprint.
+  Only ratios matter, so the weights are not normalised, and a record's weight
+  does not depend on the other records.
+
+  Raises:
+    ValueError: a density that is zero, negative or infinite, with its index.
+  """
+  densities = np.asarray(densities, np.float64)
+  wrong = np.flatnonzero((densities <= 0) | np.isinf(densities))
+  if wrong.size:
+    raise ValueError(
+      f"density {densities[wrong[0]]} at index {wrong[0]}: inverse propensity "
+      "needs positive, finite densities"
+    )
+  # Subtracted from zero so that a density of 1 gives 0.0, not −0.0.
+  return 0.0 - np.log(densities)
+
+
+def summarise_log_weights(log_weights: Weights) -> WeightSummary:
+  """Returns the weight ratio and effective sample size; NaN is left out.
+
+  Computed relative to the largest weight, so that no weight overflows.
+
+  Raises:
+    ValueError: no weight at all.
+  """
+  present = log_weights[~np.isnan(log_weights)]
+  if not present.size:
+    raise ValueError("no record has a weight")
+  relative = np.exp(present - present.max())
+  with np.errstate(over="ignore"):
+    ratio = float(np.exp(present.max() - present.min()))
+  return WeightSummary(
+    records=int(present.size),
+    ratio=ratio,
+    effective_sample_size=float(
+      relative.sum() ** 2 / np.square(relative).sum()
+    ),
+  )

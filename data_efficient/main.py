@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start here: verbs to functions, and nothing else.
+
+  python -m data_efficient VERB --gin_file=FILE --gin.NAME=VALUE
+
+Data flows one way, through files: a corpus is scored, scores are selected
+from, a model trains on the selection, runs are evaluated, a page reports.
+Every verb can be run alone, resumes when run again, and does nothing when its
+work is done. Without --gin_file a verb reads gin/runs/VERB.gin.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+def _quickstart() -> Callable:
+  from data_efficient.cli import quickstart
+
+  return quickstart.quickstart
+
+
+def _score() -> Callable:
+  from data_efficient.cli import score
+
+  return score.score
+
+
+def _select() -> Callable:
+  from data_efficient.cli import select
+
+  return select.select
+
+
+def _train() -> Callable:
+  from data_efficient.cli import train
+
+  return train.train
+
+
+def _evaluate() -> Callable:
+  from data_efficient.cli import evaluate
+
+  return evaluate.evaluate
+
+
+def _report() -> Callable:
+  from data_efficient.cli import report
+
+  return report.report
+
+
+class Verb(NamedTuple):
+  """A verb: what it does, and where (imported only when it is called)."""
+
+  help: str
+  load: Callable[[], Callable]
+
+
+VERBS = {
+  "quickstart": Verb(
+    "score, select, train, evaluate and report, end to end", _quickstart
+  ),
+  "score": Verb("a corpus, a scorer -> a score set", _score),
+  "select": Verb("a score set, a budget -> a selection", _select),
+  "train": Verb("a selection, a model -> a run", _train),
+  "evaluate": Verb("runs -> results.json", _evaluate),
+  "report": Verb("results.json -> index.html", _report),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs one verb; the exit code is 2 for a mistake of the user's."""
+  arguments, bindings = _arguments(argv)
+  from data_efficient import gin_config
+
+  gin_files = arguments.gin_file or [f"gin/runs/{arguments.verb}.gin"]
+  try:
+    verb = VERBS[arguments.verb].load()
+    gin_config.parse(gin_files, bindings)
+    gin_config.configured(verb)()
+  except ValueError as error:
+    if arguments.debug:
+      raise
+    print(f"data_efficient {arguments.verb}: {error}", file=sys.stderr)
+    return 2
+  return 0
+
+
+def _arguments(
+  argv: Sequence[str] | None,
+) -> tuple[argparse.Namespace, list[str]]:
+  parser = argparse.ArgumentParser(
+    prog="data_efficient",
+    allow_abbrev=False,
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    epilog="verbs:\n"
+    + "\n".join(f"  {name:12} {verb.help}" for name, verb in VERBS.items()),
+  )
+  parser.add_argument("verb", choices=VERBS, metavar="VERB")
+  parser.add_argument(
+    "--gin_file",
+    action="append",
+    metavar="FILE",
+    help="a gin file; repeated, a later one overrides an earlier one",
+  )
+  parser.add_argument(
+    "--debug", action="store_true", help="show the traceback of an error"
+  )
+  parser.add_argument(
+    "--gin.NAME", dest="ignored", metavar="VALUE", help="bind NAME to VALUE"
+  )
+  arguments, rest = parser.parse_known_args(argv)
+  bindings = [word[len("--gin.") :] for word in rest]
+  wrong = [word for word in rest if not word.startswith("--gin.")]
+  if wrong:
+    parser.error(f"unknown argument {wrong[0]}; bindings are --gin.NAME=VALUE")
+  return arguments, bindings
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published and trained weights to parameters, and parameters to disk.
+
+Three formats, told apart by their files:
+
+* ours (Orbax): what `save_parameters` writes and what the local engine leaves
+  in RUN/checkpoints; the parameters are under the key "parameters";
+* T5X's (Orbax): what `t5x.train` leaves, CHECKPOINT/state, key "target";
+* Hugging Face's T5 1.1 and Flan-T5: `huggingface`.
+"""
+
+import pathlib
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from data_efficient.models import (
+  encoder_decoder,
+  huggingface,
+  parameter_trees,
+)
+from data_efficient.models.parameter_trees import CheckpointError
+
+_KEYS = ("parameters", "target")
+_ITEMS = (".", "default", "state")
+_STEP = re.compile(r"(?:checkpoint_)?(\d+)")
+
+
+class _Item(NamedTuple):
+  """An Orbax item and where in it the parameters are."""
+
+  directory: pathlib.Path
+  key: str
+  shapes: dict[str, tuple[int, ...]]
+
+
+def save_parameters(
+  directory: str | pathlib.Path, parameters: encoder_decoder.Parameters
+) -> None:
+  """Writes parameters with Orbax; complete or not there at all.
+
+  Raises:
+    CheckpointError: `directory` exists.
+  """
+  directory = pathlib.Path(directory).absolute()
+  if directory.exists():
+    raise CheckpointError(
+      f"{directory}: exists already; parameters are never overwritten, choose"
+      " another directory or remove it"
+    )
+  with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(directory, {_KEYS[0]: parameters})
+
+
+def load_parameters(
+  directory: str | pathlib.Path,
+  *,
+  config: encoder_decoder.T5Config,
+  shardings: Any = None,
+) -> encoder_decoder.Parameters:
+  """Reads the parameters of a checkpoint in any of the three formats.
+
+  Args:
+    directory: the checkpoint, or a directory of numbered checkpoints (or a
+      run with such a directory in `checkpoints`), of which the last is read.
+    config: the network that they must fit, tensor by tensor.
+    shardings: a tree like the parameters' (`partitioning.parameter_shardings`);
+      the first device by default.
+
+  Returns:
+    A nested dict of float32 arrays, whatever the file's precision.
+
+  Raises:
+    CheckpointError: nothing there, an unknown format, a file cut short, or
+      tensors that are not the network's.
+  """
+  directory = pathlib.Path(directory).absolute()
+  if not directory.is_dir():
+    raise CheckpointError(
+      f"{directory}: no such checkpoint directory; expected an Orbax"
+      " checkpoint (ours or T5X's), or Hugging Face files"
+    )
+  if shardings is None:
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    shardings = jax.tree.map(
+      lambda _: device, encoder_decoder.parameter_shapes(config)
+    )
+  if huggingface.is_checkpoint(directory):
+    return huggingface.load_parameters(
+      directory, config=config, shardings=shardings
+    )
+  return _load_orbax(_find_item(directory), config=config, shardings=shardings)
+
+
+def check_vocabulary(
+  config: encoder_decoder.T5Config, *, vocab_size: int
+) -> None:
+  """Refuses a tokenizer whose ids the network has no embeddings for.
+
+  The network may have more: published ones are padded to a round number.
+
+  Args:
+    config: the network.
+    vocab_size: pieces of the tokenizer.
+
+  Raises:
+    CheckpointError: the tokenizer is larger.
+  """
+  if vocab_size > config.vocab_size:
+    raise CheckpointError(
+      f"a tokenizer of {vocab_size} pieces with a network of"
+      f" {config.vocab_size} embeddings: use the tokenizer that the network"
+      " was trained with"
+    )
+
+
+def _load_orbax(
+  item: _Item, *, config: encoder_decoder.T5Config, shardings: Any
+) -> encoder_decoder.Parameters:
+  shapes = encoder_decoder.parameter_shapes(config)
+  expected = parameter_trees.flatten(shapes)
+  parameter_trees.check(
+    item.shapes,
+    {name: shape.shape for name, shape in expected.items()},
+    where=str(item.directory),
+  )
+  arguments = jax.tree.map(
+    lambda sharding: ocp.ArrayRestoreArgs(
+      sharding=sharding, dtype=jnp.float32, restore_type=jax.Array
+    ),
+    shardings,
+  )
+  try:
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+      restored = checkpointer.restore(
+        item.directory,
+        args=ocp.args.PyTreeRestore(
+          item={item.key: shapes},
+          restore_args={item.key: arguments},
+          partial_restore=True,
+        ),
+      )
+  except Exception as error:  # Orbax raises whatever its storage raises.
+    raise _broken(item.directory, error) from error
+  return restored[item.key]
+
+
+def _find_item(directory: pathlib.Path) -> _Item:
+  """The Orbax item in or below a directory."""
+  roots = [directory, *_numbered(directory)[-1:]]
+  roots += _numbered(directory / "checkpoints")[-1:]
+  for root in roots:
+    for name in _ITEMS:
+      if (root / name / "_METADATA").is_file():
+        return _open_item(root / name)
+  raise CheckpointError(
+    f"{directory}: holds no checkpoint in a known format; expected an Orbax"
+    " checkpoint (`_METADATA`, or `default/` or `state/` with it), numbered"
+    " directories of those, or config.json with model.safetensors"
+  )
+
+
+def _numbered(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Finished checkpoints by their step; unfinished ones have other names."""
+  if not directory.is_dir():
+    return []
+  steps = [(_STEP.fullmatch(path.name), path) for path in directory.iterdir()]
+  found = [(int(match[1]), path) for match, path in steps if match]
+  return [path for _, path in sorted(found)]
+
+
+def _open_item(directory: pathlib.Path) -> _Item:
+  try:
+    with ocp.PyTreeCheckpointer() as checkpointer:
+      tree = checkpointer.metadata(directory).item_metadata.tree
+  except Exception as error:  # Orbax raises whatever its storage raises.
+    raise _broken(directory, error) from error
+  for key in _KEYS:
+    if key in tree:
+      leaves = parameter_trees.flatten(tree[key])
+      shapes = {name: tuple(leaf.shape) for name, leaf in leaves.items()}
+      return _Item(directory, key, shapes)
+  raise CheckpointError(
+    f"{directory}: an Orbax checkpoint of {sorted(tree)}; expected the"
+    f" parameters under one of {list(_KEYS)}"
+  )
+
+
+def _broken(directory: pathlib.Path, error: Exception) -> CheckpointError:
+  reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+  return CheckpointError(
+    f"{directory}: a file of this checkpoint is missing or cut short; copy it"
+    f" again or use an earlier one ({reason})"
+  )

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a long piece of work is: a bar, plain lines, or a file.
+
+On a terminal a bar with rate and time left; otherwise a line now and then; and
+where DATA_EFFICIENT_PROGRESS names a file, the numbers go there, so that a
+process that started several others can draw one bar for each.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+FILE_VARIABLE = "DATA_EFFICIENT_PROGRESS"
+_LINE_SECONDS = 20.0
+_FILE_SECONDS = 0.5
+
+Advance = Callable[[int], None]
+
+
+class Progress(NamedTuple):
+  """What a bar shows: a label, units done, units in all."""
+
+  label: str
+  done: int
+  total: int
+
+
+@contextlib.contextmanager
+def bar(label: str, *, total: int, done: int = 0) -> Iterator[Advance]:
+  """Yields `advance(units)`; `done` units were finished before."""
+  path = os.environ.get(FILE_VARIABLE)
+  if path:
+    with _file(pathlib.Path(path), label, total, done) as advance:
+      yield advance
+  elif sys.stderr.isatty():
+    with _terminal(label, total, done) as advance:
+      yield advance
+  else:
+    with _lines(label, total, done) as advance:
+      yield advance
+
+
+def read(path: pathlib.Path) -> Progress | None:
+  """What another process last wrote to its progress file, if anything."""
+  try:
+    return Progress(**json.loads(path.read_text()))
+  except (OSError, json.JSONDecodeError, TypeError):
+    return None
+
+
+@contextlib.contextmanager
+def _file(path, label: str, total: int, done: int) -> Iterator[Advance]:
+  state = {"done": done, "at": 0.0}
+
+  def write() -> None:
+    temporary = path.with_suffix(".tmp")
+    values = Progress(label, state["done"], total)._asdict()
+    temporary.write_text(json.dumps(values))
+    temporary.replace(path)
+    state["at"] = time.monotonic()
+
+  def advance(units: int) -> None:
+    state["done"] += units
+    if time.monotonic() - state["at"] > _FILE_SECONDS:
+      write()
+
+  write()
+  yield advance
+  write()
+
+
+@contextlib.contextmanager
+def bars():
+  """A rich display for several bars at once, with rate and time left."""
+  from rich import console
+  from rich import progress as rich_progress
+
+  columns = (
+    rich_progress.TextColumn("{task.description:32}"),
+    rich_progress.BarColumn(),
+    rich_progress.MofNCompleteColumn(),
+    rich_progress.TextColumn("{task.fields[rate]}"),
+    rich_progress.TextColumn("left"),
+    rich_progress.TimeRemainingColumn(),
+  )
+  with rich_progress.Progress(
+    *columns, console=console.Console(stderr=True)
+  ) as display:
+    yield display
+
+
+@contextlib.contextmanager
+def _terminal(label: str, total: int, done: int) -> Iterator[Advance]:
+  with bars() as display:
+    task = display.add_task(label, total=total, completed=done, rate="")
+
+    def advance(units: int) -> None:
+      display.advance(task, units)
+      speed = display.tasks[0].speed
+      display.update(task, rate=f"{speed:,.1f}/s" if speed else "")
+
+    yield advance
+
+
+@contextlib.contextmanager
+def _lines(label: str, total: int, done: int) -> Iterator[Advance]:
+  began = time.monotonic()
+  state = {"done": done, "at": began}
+
+  def advance(units: int) -> None:
+    state["done"] += units
+    now = time.monotonic()
+    if now - state["at"] > _LINE_SECONDS:
+      state["at"] = now
+      speed = (state["done"] - done) / (now - began)
+      print(line(Progress(label, state["done"], total), speed), file=sys.stderr)
+
+  yield advance
+
+
+def line(progress: Progress, speed: float) -> str:
+  """One line: label, share, rate (units a second) and time left."""
+  label, done, total = progress
+  left = f"{(total - done) / speed:,.0f} s left" if speed > 0 else "…"
+  share = f"{done / total:.0%}" if total else "0%"
+  return f"{label}: {done:,} of {total:,} ({share}), {speed:,.1f}/s, {left}"

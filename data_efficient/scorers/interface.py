@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a scorer is: records in, one status and some numbers each out.
+
+A scorer opens no file. The verb `score` hands it records part by part and
+writes what comes back, so every scorer resumes, and none can lose a record.
+"""
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+SCORED = "scored"
+NOT_REQUESTED = "not_requested"
+
+
+def unscorable(reason: str) -> str:
+  """The status of a record that cannot have a score, and why."""
+  return f"unscorable({reason})"
+
+
+class Reads(enum.Enum):
+  """What a scorer is given of a record."""
+
+  TEXT = "text"
+  EMBEDDING = "embedding"
+
+
+class Scores(NamedTuple):
+  """What a scorer says of `n` records, in their order.
+
+  Attributes:
+    statuses: one of "scored", "unscorable(reason)" a record.
+    columns: name to array of length n (or [n, d]); "score" is the one that
+      selectors read. Values of records that are not scored are ignored.
+  """
+
+  statuses: list[str]
+  columns: dict[str, np.ndarray]
+
+
+# Streams a split ("pool", "reference") in blocks: lists of texts, or [n, d]
+# matrices for a scorer that reads embeddings.
+Read = Callable[[str], Iterator[Sequence[str] | np.ndarray]]
+
+
+class Scorer(Protocol):
+  """(model, records) to one score a record."""
+
+  name: str
+  reads: Reads
+  part_records: int
+
+  def identity(self) -> dict:
+    """All that a score depends on, JSON-able; a part of the score set."""
+
+  def prepare(self, read: Read) -> None:
+    """Whatever must be seen before the first score (a sketch, a fit)."""
+
+  def score(self, batch: Sequence[str] | np.ndarray) -> Scores:
+    """Scores of one part's records; the same whatever its neighbours are."""

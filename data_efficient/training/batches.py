@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""seqio tasks to NumPy batches of fixed shape."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from data_efficient.training.run import Run
+
+Batch = dict[str, np.ndarray]
+
+
+def training(run: Run, *, start: int) -> Iterator[Batch]:
+  """Batches of the run's task from step `start` on, without end.
+
+  The order depends on `run.seed` alone: batch k of a resumed run is batch k
+  of an uninterrupted one. Skipped batches are read, not trained on.
+  """
+  dataset = _dataset(run, run.task, shuffle=True, num_epochs=None)
+  dataset = dataset.batch(run.batch_size, drop_remainder=True).skip(start)
+  return _arrays(dataset)
+
+
+def evaluation(run: Run) -> dict[str, list[Batch]]:
+  """The fixed batches of each evaluation task: same texts, same masks.
+
+  Masks come from seed 0 whatever the run's seed, so that all runs are
+  measured by the same questions. A last batch is filled with empty rows.
+  """
+  return {
+    label: _evaluation_batches(run, task)
+    for label, task in run.evaluation_tasks.items()
+  }
+
+
+def _evaluation_batches(run: Run, task: str) -> list[Batch]:
+  dataset = _dataset(run, task, shuffle=False, num_epochs=1, seed=0)
+  dataset = dataset.batch(run.batch_size)
+  batches = itertools.islice(_arrays(dataset), run.evaluation_batches)
+  return [_filled(batch, run.batch_size) for batch in batches]
+
+
+def _filled(batch: Batch, rows: int) -> Batch:
+  return {
+    name: np.pad(array, [(0, rows - len(array)), (0, 0)])
+    for name, array in batch.items()
+  }
+
+
+def _dataset(
+  run: Run,
+  task: str,
+  *,
+  shuffle: bool,
+  num_epochs: int | None,
+  seed: int | None = None,
+) -> tf.data.Dataset:
+  return seqio.get_dataset(
+    mixture_or_task_name=task,
+    task_feature_lengths=dict(run.task_feature_lengths),
+    feature_converter=seqio.EncDecFeatureConverter(pack=False),
+    dataset_split="train",
+    shuffle=shuffle,
+    num_epochs=num_epochs,
+    seed=run.seed if seed is None else seed,
+  )
+
+
+def _arrays(dataset: tf.data.Dataset) -> Iterator[Batch]:
+  options = tf.data.Options()
+  options.deterministic = True
+  # One core a run is usual here; a big private pool only fights for it.
+  options.threading.private_threadpool_size = 2
+  dataset = dataset.with_options(options).prefetch(4)
+  return iter(dataset.as_numpy_iterator())

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one training run computes; either engine trains the same `Run`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Protocol
+
+from data_efficient.models import encoder_decoder
+from data_efficient.training import optimizers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+  """A network, its data and how long it trains.
+
+  Attributes:
+    directory: where checkpoints, metrics and the configuration go.
+    network: the T5 1.1 that is trained.
+    task: name of the registered seqio task.
+    evaluation_tasks: label ("hq", "in_distribution") to task name.
+    task_feature_lengths: {"inputs": tokens, "targets": tokens}.
+    batch_size: sequences a step, over all devices.
+    steps: optimizer steps.
+    evaluation_period: steps between evaluations; step 0 and the last one are
+      always evaluated.
+    evaluation_batches: batches an evaluation, always the same ones.
+    checkpoint_period: steps between checkpoints; the last step has one.
+    seed: of initialisation, shuffling and masks.
+    schedule: learning rate by step.
+    z_loss: coefficient of (log Z)², T5 uses 1e-4.
+    text_share: tokens of text in a token of inputs and targets; the others
+      are sentinels and ends.
+  """
+
+  directory: str
+  network: encoder_decoder.T5Config
+  task: str
+  evaluation_tasks: Mapping[str, str]
+  task_feature_lengths: Mapping[str, int]
+  batch_size: int
+  steps: int
+  evaluation_period: int
+  evaluation_batches: int
+  checkpoint_period: int
+  seed: int
+  schedule: optimizers.Schedule
+  z_loss: float
+  text_share: float = 1.0
+
+
+class Engine(Protocol):
+  """Something that can train a `Run`."""
+
+  name: str
+
+  def train(self, run: Run) -> None:
+    """Trains to `run.steps`, from the last checkpoint if there is one."""

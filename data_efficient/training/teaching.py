@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the `Run` that teaches a stand-in judge its answer."""
+
+import functools
+from typing import Any
+
+import xxhash
+
+from data_efficient.data import prepared, tasks
+from data_efficient.data import teaching as teaching_data
+from data_efficient.models import encoder_decoder, tokenizers
+from data_efficient.scorers import ask_llm
+from data_efficient.training import optimizers, pretraining
+from data_efficient.training.run import Run
+
+HELD_OUT = "held_out"
+
+
+def teaching(
+  *,
+  directory: str,
+  corpus: prepared.Prepared,
+  vocabulary: tokenizers.SentencePiece,
+  question: ask_llm.Question,
+  network: encoder_decoder.T5Config,
+  share_of_yes: float,
+  share_of_damage: float,
+  batch_size: int,
+  steps: int,
+  seed: int,
+  schedule: optimizers.Schedule,
+  z_loss: float,
+  evaluation_period: int,
+  evaluation_batches: int,
+  checkpoint_period: int,
+) -> Run:
+  """A run on "yes" and "no" examples (see `data.teaching`).
+
+  A tenth of the reference texts, by a hash of the text, is held out for the
+  evaluation along the way; the evaluation splits are never touched.
+
+  Args:
+    directory: of the run.
+    corpus: its reference split and its pool are what is taught from.
+    vocabulary: the question's.
+    question: what is asked.
+    network: what is taught.
+    share_of_yes: share of intact reference texts among the examples.
+    share_of_damage: share of damaged texts among the others.
+    batch_size: examples a step.
+    steps: optimizer steps.
+    seed: of the run.
+    schedule: learning rate by step.
+    z_loss: coefficient of (log Z)².
+    evaluation_period: steps between evaluations.
+    evaluation_batches: batches an evaluation.
+    checkpoint_period: steps between checkpoints.
+  """
+  pretraining.check_vocabulary(network, vocabulary)
+  reference = list(corpus.splits.reference.texts())
+  held_out = [text for text in reference if _is_held_out(text)]
+  taught = [text for text in reference if not _is_held_out(text)]
+  pool = list(corpus.splits.pool.texts())
+
+  def task(texts, count: int, task_seed: int) -> str:
+    examples = functools.partial(
+      teaching_data.examples,
+      question=question,
+      reference=texts,
+      pool=pool,
+      count=count,
+      share_of_yes=share_of_yes,
+      share_of_damage=share_of_damage,
+      seed=task_seed,
+    )
+    return tasks.answers(examples=examples, vocabulary=vocabulary)
+
+  return Run(
+    directory=directory,
+    network=network,
+    task=task(taught, steps * batch_size, seed),
+    evaluation_tasks={
+      HELD_OUT: task(held_out, evaluation_batches * batch_size, seed + 1)
+    },
+    task_feature_lengths={
+      "inputs": question.max_input_tokens,
+      "targets": max(map(len, question.answers)) + 1,
+    },
+    batch_size=batch_size,
+    steps=steps,
+    evaluation_period=evaluation_period,
+    evaluation_batches=evaluation_batches,
+    checkpoint_period=checkpoint_period,
+    seed=seed,
+    schedule=schedule,
+    z_loss=z_loss,
+  )
+
+
+def _is_held_out(text: str) -> bool:
+  return xxhash.xxh3_64_intdigest(text.encode()) % 10 == 0
+
+
+def facts(*, judge: str) -> dict[str, Any]:
+  """What tables say of a taught judge."""
+  return {"judge": judge}

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import math
+
+import pytest
+
+from data_efficient.evaluation import runs
+from data_efficient.evaluation.runs import EvaluationError
+from tests.evaluation.fakes import write_run
+
+
+def test_reads_a_run(tmp_path):
+  run = runs.read_run(write_run(tmp_path / "a", facts={"sampler": "ask_llm"}))
+  assert (run.sampler, run.budget, run.seed, run.steps) == (
+    "ask_llm", 0.2, 0, 30
+  )  # fmt: skip
+  assert run.hq.steps.tolist() == [0, 10, 20, 30]
+  assert run.hq.losses.tolist() == [9.0, 7.0, 6.0, 5.0]
+  assert run.kept_tokens == 214000
+
+
+def test_no_budget_is_none(tmp_path):
+  run = runs.read_run(write_run(tmp_path / "a", facts={"budget": None}))
+  assert run.budget is None
+
+
+def test_the_later_row_of_a_resumed_run_counts(tmp_path):
+  again = {"step": 20, "evaluation": "hq", "loss": 6.5}
+  directory = write_run(tmp_path / "a", lines=["", json.dumps(again)])
+  run = runs.read_run(directory)
+  assert run.hq.losses.tolist() == [9.0, 7.0, 6.5, 5.0]
+
+
+@pytest.mark.parametrize("loss", ["NaN", "Infinity", "null"])
+def test_divergence_is_a_fact(tmp_path, loss):
+  line = f'{{"step": 30, "evaluation": "hq", "loss": {loss}}}'
+  run = runs.read_run(write_run(tmp_path / "a", lines=[line]))
+  assert math.isnan(run.hq.losses[-1])
+
+
+def test_incomplete_run(tmp_path):
+  directory = write_run(tmp_path / "a", facts={"complete": False})
+  with pytest.raises(EvaluationError, match="a/run.json.*train again.*resumes"):
+    runs.read_run(directory)
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl"])
+def test_missing_file(tmp_path, name):
+  directory = write_run(tmp_path / "a")
+  (directory / name).unlink()
+  with pytest.raises(EvaluationError, match=f"a/{name}: no such file.*resumes"):
+    runs.read_run(directory)
+
+
+@pytest.mark.parametrize("line", ['{"step": 30, "eval', "\ufeff{}", "[1, 2]"])
+def test_damaged_line_is_named(tmp_path, line):
+  directory = write_run(tmp_path / "a", lines=[line])
+  with pytest.raises(EvaluationError, match=r"metrics.jsonl, line 10: .*again"):
+    runs.read_run(directory)
+
+
+def test_invalid_utf8_is_named(tmp_path):
+  directory = write_run(tmp_path / "a")
+  with open(directory / "metrics.jsonl", "ab") as file:
+    file.write(b'{"step": "\xff"}\n')
+  with pytest.raises(EvaluationError, match="line 10: damaged: 'utf-8'"):
+    runs.read_run(directory)
+
+
+@pytest.mark.parametrize(
+  ("line", "message"),
+  [
+    ('{"evaluation": "hq", "loss": 1}', '"step" is missing'),
+    ('{"step": 1.5, "loss": 1}', '"step" is 1.5, expected a whole number'),
+    ('{"step": 1, "evaluation": "hq"}', '"loss" is missing'),
+    ('{"step": 1, "evaluation": "hq", "loss": "low"}', "\"loss\" is 'low'"),
+    ('{"step": 1, "evaluation": 3, "loss": 1}', '"evaluation" is 3'),
+  ],
+)
+def test_wrong_rows_are_named(tmp_path, line, message):
+  directory = write_run(tmp_path / "a", lines=[line])
+  with pytest.raises(EvaluationError, match="line 10: " + message):
+    runs.read_run(directory)
+
+
+@pytest.mark.parametrize(
+  ("facts", "message"),
+  [
+    ({"seed": "0"}, "\"seed\" is '0', expected a whole number"),
+    ({"seed": True}, '"seed" is True'),
+    ({"epochs": math.nan}, '"epochs" is nan, expected a finite number'),
+    ({"sampler": 3}, '"sampler" is 3, expected text'),
+    ({"budget": "20%"}, "\"budget\" is '20%'"),
+  ],
+)
+def test_wrong_facts_are_named(tmp_path, facts, message):
+  directory = write_run(tmp_path / "a", facts=facts)
+  with pytest.raises(EvaluationError, match="run.json: " + message):
+    runs.read_run(directory)
+
+
+def test_missing_evaluation_set(tmp_path):
+  curve = [(0, 9.0), (30, 5.0)]
+  directory = write_run(tmp_path / "a", evaluations={"hq": curve})
+  with pytest.raises(EvaluationError, match='"in_distribution", found .*hq'):
+    runs.read_run(directory)
+
+
+def test_evaluations_that_stop_early(tmp_path):
+  curve = [(0, 9.0), (20, 5.0)]
+  evaluations = {"hq": curve, "in_distribution": curve}
+  directory = write_run(tmp_path / "a", evaluations=evaluations)
+  with pytest.raises(EvaluationError, match="end at step 20, .* 30 steps"):
+    runs.read_run(directory)
+
+
+def test_evaluations_at_different_steps(tmp_path):
+  evaluations = {
+    "hq": [(0, 9.0), (30, 5.0)],
+    "in_distribution": [(0, 9.0), (20, 6.0), (30, 5.0)],
+  }
+  directory = write_run(tmp_path / "a", evaluations=evaluations)
+  with pytest.raises(EvaluationError, match="are at different steps"):
+    runs.read_run(directory)
+
+
+def test_no_run_at_all():
+  with pytest.raises(EvaluationError, match="no run to evaluate"):
+    runs.read_runs([])
+
+
+def test_a_seed_counts_once(tmp_path):
+  directories = [write_run(tmp_path / name) for name in ("a", "b")]
+  with pytest.raises(EvaluationError, match="a and .*b both hold .*random"):
+    runs.read_runs(directories)
+
+
+def test_unequal_compute_is_refused(tmp_path):
+  directories = [
+    write_run(tmp_path / "a"),
+    write_run(tmp_path / "b", facts={"seed": 1, "batch_size": 8}),
+  ]
+  with pytest.raises(EvaluationError, match="b: batch_size is 8, .* has 16"):
+    runs.read_runs(directories)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Budgets are met exactly, and impossible ones are refused."""
+
+import numpy as np
+import pytest
+
+from data_efficient.selection import budget
+from data_efficient.selection.interface import SelectionError
+
+
+def one_shard(*values):
+  return {"s": np.array(values, np.float64)}
+
+
+def random_priorities(sizes=(5, 0, 13, 2), seed=0):
+  generator = np.random.default_rng(seed)
+  return {f"s{i}": generator.normal(size=n) for i, n in enumerate(sizes)}
+
+
+def _cut_by_sorting(priorities, wanted, cost):
+  """Takes records one by one, best first, until the cost is met."""
+  records = [
+    (-value, order, position)
+    for order, shard in enumerate(priorities)
+    for position, value in enumerate(priorities[shard])
+    if not np.isnan(value)
+  ]
+  kept, spent, names = {s: [] for s in priorities}, 0, list(priorities)
+  for _, order, position in sorted(records):
+    if spent >= wanted:
+      break
+    kept[names[order]].append(position)
+    spent += cost(names[order], position)
+  return {shard: sorted(kept[shard]) for shard in kept}
+
+
+def as_lists(kept):
+  return {shard: kept[shard].tolist() for shard in kept}
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_examples_are_exact_and_in_order(count):
+  priorities = random_priorities()
+  kept = budget.cut(priorities, budget.examples(count))
+  assert sum(len(p) for p in kept.values()) == count
+  assert as_lists(kept) == _cut_by_sorting(priorities, count, lambda s, p: 1)
+  assert all(p.dtype == np.int64 for p in kept.values())
+
+
+@pytest.mark.parametrize("wanted", [1, 10, 37, 60])
+def test_tokens_stop_at_the_record_that_meets_the_budget(wanted):
+  priorities = random_priorities()
+  generator = np.random.default_rng(1)
+  counts = {s: generator.integers(0, 9, len(v)) for s, v in priorities.items()}
+  kept = budget.cut(priorities, budget.tokens(wanted), counts)
+  assert as_lists(kept) == _cut_by_sorting(
+    priorities, wanted, lambda s, p: counts[s][p]
+  )
+
+
+def test_the_token_budget_is_met_but_not_by_more_than_a_record():
+  counts = {"s": np.array([3, 4, 5, 6])}
+  priorities = one_shard(4, 3, 2, 1)
+  for wanted, records in ((3, 1), (4, 2), (7, 2), (8, 3), (18, 4)):
+    kept = budget.cut(priorities, budget.tokens(wanted), counts)
+    assert len(kept["s"]) == records
+
+
+@pytest.mark.parametrize(
+  "fraction,total,expected",
+  [(0.29, 100, 29), (0.5, 5, 3), (1.0, 7, 7), (0.07, 100, 7), (1e-3, 999, 1)],
+)
+def test_fractions_are_the_decimal_numbers_that_were_typed(
+  fraction, total, expected
+):
+  priorities = {"s": np.arange(total, dtype=np.float64)}
+  kept = budget.cut(priorities, budget.fraction_of_examples(fraction))
+  assert len(kept["s"]) == expected
+
+
+def test_a_fraction_of_tokens_counts_all_tokens():
+  priorities = one_shard(3, np.nan, 1, 2)
+  counts = {"s": np.float32([10, 70, 10, 10])}
+  kept = budget.cut(priorities, budget.fraction_of_tokens(0.2), counts)
+  assert kept["s"].tolist() == [0, 3]
+  # 0.1 · 30 is above 3 in binary; one record of 3 tokens is still enough.
+  kept = budget.cut(
+    one_shard(2, 1), budget.fraction_of_tokens(0.1), {"s": np.array([3, 27])}
+  )
+  assert kept["s"].tolist() == [0]
+
+
+def test_ties_go_to_the_earlier_shard_and_position():
+  priorities = {"z": np.zeros(3), "a": np.zeros(4)}
+  kept = budget.cut(priorities, budget.examples(5))
+  assert as_lists(kept) == {"z": [0, 1, 2], "a": [0, 1]}
+
+
+def test_shards_with_nothing_kept_are_listed():
+  kept = budget.cut({"a": np.zeros(2), "b": np.ones(2)}, budget.examples(2))
+  assert as_lists(kept) == {"a": [], "b": [0, 1]}
+
+
+def test_lowest_priorities_are_still_priorities():
+  kept = budget.cut(one_shard(-np.inf, 0, np.nan), budget.examples(2))
+  assert kept["s"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan"), 20])
+@pytest.mark.parametrize(
+  "make", [budget.fraction_of_examples, budget.fraction_of_tokens]
+)
+def test_fractions_outside_zero_to_one_are_refused(make, fraction):
+  with pytest.raises(SelectionError, match="above 0 and at most 1"):
+    make(fraction)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, float("inf"), float("nan")])
+@pytest.mark.parametrize("kind", [budget.Kind.EXAMPLES, budget.Kind.TOKENS])
+def test_counts_below_one_are_refused(kind, count):
+  with pytest.raises(SelectionError, match="whole number of at least 1"):
+    budget.Budget(kind=kind, amount=count)
+
+
+def test_a_fraction_of_too_little_is_refused():
+  with pytest.raises(SelectionError, match="larger fraction"):
+    budget.cut(one_shard(1, 2), budget.fraction_of_examples(0.1))
+
+
+@pytest.mark.parametrize(
+  "asked,message",
+  [
+    (budget.examples(3), "asks for 3 records.* only 2 .*at most 2"),
+    (budget.fraction_of_examples(0.9), "asks for 4 .*at most 0.5"),
+    (budget.tokens(21), "asks for 21 tokens.* only 20 .*at most 20"),
+    (budget.fraction_of_tokens(1.0), "asks for 40 tokens.*at most 0.5"),
+  ],
+)
+def test_more_than_can_be_kept_is_refused_with_the_most(asked, message):
+  priorities = one_shard(1, np.nan, 2, np.nan)
+  with pytest.raises(SelectionError, match=message):
+    budget.cut(priorities, asked, {"s": np.full(4, 10)})
+
+
+def test_nothing_to_keep_is_refused():
+  with pytest.raises(SelectionError, match="only 0 can be kept"):
+    budget.cut(one_shard(np.nan), budget.examples(1))
+  with pytest.raises(SelectionError, match="only 0 can be kept"):
+    budget.cut({}, budget.tokens(1), {})
+
+
+@pytest.mark.parametrize(
+  "counts,message",
+  [
+    (None, "needs the token count"),
+    ({"s": np.array([1])}, "1 token counts for the 2 records"),
+    ({"s": np.array([1, np.nan])}, "position 1: the token count is nan"),
+    ({"s": np.array([-1, 1])}, "position 0: the token count is -1"),
+  ],
+)
+def test_missing_token_counts_are_refused(counts, message):
+  with pytest.raises(SelectionError, match=message):
+    budget.cut(one_shard(1, 2), budget.tokens(1), counts)
+
+
+def test_the_summary_says_what_was_kept():
+  priorities = one_shard(4, 3, np.nan, 1)
+  counts = {"s": np.array([10, 20, 30, 40])}
+  log_weights = {"s": np.log([1, 1, np.nan, 4])}
+  kept = budget.cut(priorities, budget.examples(2))
+  assert budget.summary(
+    priorities, kept, tokens=counts, log_weights=log_weights
+  ) == pytest.approx(
+    {
+      "records": 4,
+      "scorable_records": 3,
+      "kept_records": 2,
+      "kept_fraction": 0.5,
+      "threshold": 3.0,
+      "tokens": 100,
+      "kept_tokens": 30,
+      "kept_token_fraction": 0.3,
+      "weight_ratio": 4.0,
+      "effective_sample_size": 2.0,
+      "effective_sample_share": 2 / 3,
+    }
+  )
+
+
+def test_token_sums_are_exact_beyond_float32():
+  counts = {"s": np.float32([2**24, 1, 1])}
+  priorities = one_shard(3, 2, 1)
+  kept = budget.cut(priorities, budget.fraction_of_tokens(1.0), counts)
+  facts = budget.summary(priorities, kept, tokens=counts)
+  assert facts["kept_tokens"] == facts["tokens"] == 2**24 + 2

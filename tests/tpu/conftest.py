@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ahead-of-time compilation for TPUs on a machine that has none.
+
+`make tpu` runs these tests. libtpu compiles for a described topology and says
+how much memory a chip needs; nothing is run. It holds a lock file, so one
+process at a time.
+"""
+
+import os
+
+# Before JAX looks for a backend: libtpu would ask a TPU machine's metadata.
+os.environ.update(
+  JAX_PLATFORMS="cpu",
+  TPU_SKIP_MDS_QUERY="1",
+  TPU_ACCELERATOR_TYPE="v5litepod-256",
+  TPU_WORKER_HOSTNAMES="localhost",
+)
+
+import importlib.util  # noqa: E402
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from jax.experimental import topologies  # noqa: E402
+from jax.sharding import Mesh  # noqa: E402
+
+from tests.tpu import harness  # noqa: E402
+
+TOPOLOGY = "v5e:4x4"
+MEMORY_OF_A_CHIP = 16 * 2**30  # HBM of a v5e
+
+
+@pytest.fixture(scope="session")
+def tpu_devices() -> np.ndarray:
+  """The 16 chips of a v5e slice that is not there."""
+  if importlib.util.find_spec("libtpu") is None:
+    pytest.skip("libtpu is not installed; `make tpu` installs it")
+  topology = topologies.get_topology_desc(TOPOLOGY, platform="tpu")
+  return np.array(topology.devices)
+
+
+@pytest.fixture(scope="session")
+def chip(tpu_devices) -> Mesh:
+  """One chip."""
+  return Mesh(tpu_devices[:1], ("data",))
+
+
+@pytest.fixture(scope="session")
+def slice_of_chips(tpu_devices) -> Mesh:
+  """All chips along one axis, "data"."""
+  return Mesh(tpu_devices, ("data",))
+
+
+@pytest.fixture
+def compile_for_tpu(request):
+  """compile(function, *structs, limit=…) -> compiled, within the memory.
+
+  `function` is jitted unless it already is; `limit` is in bytes a chip. The
+  peak is printed.
+  """
+
+  def compile_it(function, *structs, limit=MEMORY_OF_A_CHIP):
+    jitted = function if hasattr(function, "lower") else jax.jit(function)
+    compiled = jitted.lower(*structs).compile()
+    peak = harness.peak_bytes(compiled)
+    print(
+      f"\n{request.node.name}: {peak / 2**20:,.0f} MiB a chip, "
+      f"limit {limit / 2**20:,.0f} MiB",
+      end="",
+    )
+    assert peak <= limit
+    return compiled
+
+  return compile_it
