@@ -28,9 +28,10 @@ lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Compiles kernels, scoring and train steps for TPUs; needs no TPU.
+# Compiles kernels, scoring and train steps for TPUs; needs no TPU. libtpu has
+# a folder of its own: where it is importable, every JAX process looks for a TPU.
 tpu: $(VENV)/tpu
-	$(BIN)/python -m pytest tests/tpu -s
+	PYTHONPATH=$(VENV)/libtpu $(BIN)/python -m pytest tests/tpu -s
 
 # T5X at its pinned commit, beside our pins: its own setup.py would replace
 # them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.
@@ -58,7 +59,8 @@ $(VENV)/test: $(VENV)/core $(PINS)
 	touch $@
 
 $(VENV)/tpu: $(VENV)/test $(PINS)
-	$(PIP) --editable '.[tpu]'
+	rm -rf $(VENV)/libtpu
+	$(PIP) --no-deps --target $(VENV)/libtpu libtpu
 	touch $@
 
 clean:

@@ -33,6 +33,8 @@ _SKIPPED = frozenset(
   "pydoc_data lib2to3 ensurepip lib-dynload".split()
 )
 
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
 
 class File(NamedTuple):
   """A text file of a package.
@@ -112,23 +114,12 @@ def passages(file: File) -> list[str]:
 def docstrings(file: File) -> list[str]:
   """Returns the docstrings of 200 characters or more of a Python source.
 
-  Those of the module, its classes and its functions, in the order of
-  `ast.walk`; sources that this Python cannot parse give nothing.
+  Those of the module, its classes and its functions, from top to bottom;
+  sources that this Python cannot parse give nothing.
   """
   tree = _parsed(_read(file))
-  if tree is None:
-    return []
-  documented = (
-    ast.Module,
-    ast.ClassDef,
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-  )
-  texts = (
-    ast.get_docstring(node) or ""
-    for node in ast.walk(tree)
-    if isinstance(node, documented)
-  )
+  nodes = [tree, *_definitions(tree.body)] if tree else []
+  texts = (ast.get_docstring(node) or "" for node in nodes)
   return [
     text for text in texts if len(text) >= MIN_DOCSTRING and _is_utf8(text)
   ]
@@ -220,6 +211,15 @@ def _parsed(text: str) -> ast.Module | None:
       return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
       return None
+
+
+def _definitions(body: list[ast.AST]) -> Iterator[_Definition]:
+  """Yields classes and functions; a walk of statements, not expressions."""
+  for node in body:
+    if isinstance(node, _Definition):
+      yield node
+    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+      yield from _definitions(getattr(node, field, []))
 
 
 def _is_utf8(text: str) -> bool:

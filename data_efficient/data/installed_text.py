@@ -9,17 +9,17 @@ upgraded package does not change a corpus that has been scored.
 
 import dataclasses
 import functools
-import heapq
-import itertools
 import json
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-import xxhash
-
-from data_efficient.data import artifacts, installed_files, records
+from data_efficient.data import (
+  artifacts,
+  installed_files,
+  installed_sample,
+  records,
+)
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.records import Record
 
@@ -54,15 +54,6 @@ PACKAGES = (
 )
 # Their docstrings are all there, not a sample: reference and evaluation text.
 DOCUMENTED = ("python", "numpy", "scipy")
-_A_FILE = 8  # passages at most: one generated file must not fill a package
-
-
-class _Passage(NamedTuple):
-  name: str
-  index: int
-  text: str
-  kind: str
-  module: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,132 +181,34 @@ class InstalledText:
         f"none of the packages {', '.join(missing)} is installed in this "
         "environment: name others in InstalledText.packages"
       )
-    quotas = self._quotas(installed)
-    for number, package in enumerate(installed):
-      part = f"{number:05d}.jsonl"
-      if not writer.has(part):
-        rows = self._package(package, quotas[package.name])
+    sampler = installed_sample.Sampler(self.docstring_share, self.seed)
+    quotas = installed_sample.quotas(installed, self.passages)
+    number = len(self.packages)
+    for index, package in enumerate(found.values()):
+      part = f"{index:05d}.jsonl"
+      if package and not writer.has(part):
+        rows = sampler.draw(
+          package,
+          quotas[package.name],
+          documented=package.name in DOCUMENTED,
+        )
         facts = {"shard": package.name, "version": package.version}
-        _write(writer, part, package.name, rows, number=number, **facts)
-      progress(number + 1, len(installed) + 1)
-    part = f"{len(installed):05d}.jsonl"
+        _write(writer, part, package.name, rows, number=index, **facts)
+      progress(index + 1, number + 1)
+    part = f"{number:05d}.jsonl"
     if installed_files.STANDARD_LIBRARY in self.packages:
       if not writer.has(part):
-        facts = {"shard": TOPICS, "number": len(installed)}
-        _write(writer, part, TOPICS, _topics(), **facts)
-    progress(len(installed) + 1, len(installed) + 1)
+        facts = {"shard": TOPICS, "number": number}
+        _write(writer, part, TOPICS, installed_sample.topics(), **facts)
+    progress(number + 1, number + 1)
     writer.finish(missing=missing, **_counts(writer.manifest))
-
-  def _quotas(
-    self, packages: Sequence[installed_files.Package]
-  ) -> dict[str, int]:
-    sizes = {
-      package.name: math.sqrt(sum(file.bytes for file in package.files))
-      for package in packages
-    }
-    total = sum(sizes.values()) or 1.0
-    return {
-      name: round(self.passages * size / total) for name, size in sizes.items()
-    }
-
-  def _package(
-    self, package: installed_files.Package, quota: int
-  ) -> list[_Passage]:
-    """Draws `quota` passages, fewer if there are not as many."""
-    strata = self._strata(package.files)
-    queues = [
-      _timed(drawn, weight, order)
-      for order, (weight, drawn) in enumerate(strata)
-    ]
-    merged = heapq.merge(*queues, key=lambda item: item[0])
-    chosen = {
-      (passage.name, passage.kind == "docstring", passage.index): passage
-      for _, passage in itertools.islice(merged, quota)
-    }
-    if package.name in DOCUMENTED:
-      for file in _python(package.files):
-        for passage in _docstrings(file):
-          chosen[passage.name, True, passage.index] = passage
-    return [chosen[key] for key in sorted(chosen)]
-
-  def _strata(
-    self, files: Sequence[installed_files.File]
-  ) -> list[tuple[float, Iterator[_Passage]]]:
-    """Returns a weight and an ordered draw for docstrings and each kind."""
-    kinds = sorted({file.kind for file in files})
-    roots = {
-      kind: math.sqrt(sum(file.bytes for file in files if file.kind == kind))
-      for kind in kinds
-    }
-    total = sum(roots.values()) or 1.0
-    strata = [
-      (
-        (1 - self.docstring_share) * roots[kind] / total,
-        self._draw([file for file in files if file.kind == kind], _raw),
-      )
-      for kind in kinds
-    ]
-    docstrings = self._draw(_python(files), _docstrings)
-    strata.append((self.docstring_share, docstrings))
-    return [stratum for stratum in strata if stratum[0] > 0]
-
-  def _draw(
-    self,
-    files: Sequence[installed_files.File],
-    cut: Callable[[installed_files.File], list[_Passage]],
-  ) -> Iterator[_Passage]:
-    def file_key(file: installed_files.File) -> tuple[int, str]:
-      return self._hash(f"{file.path.name}\0{file.bytes}"), file.name
-
-    for file in sorted(files, key=file_key):
-      drawn = sorted(cut(file), key=lambda passage: self._hash(passage.text))
-      yield from drawn[:_A_FILE]
-
-  def _hash(self, text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode("utf-8"), seed=self.seed)
-
-
-def _timed(
-  drawn: Iterator[_Passage], weight: float, order: int
-) -> Iterator[tuple[tuple[float, int], _Passage]]:
-  """Yields when each passage of a stratum is due: the i-th at i / weight."""
-  for i, passage in enumerate(drawn, 1):
-    yield (i / weight, order), passage
-
-
-def _python(
-  files: Iterable[installed_files.File],
-) -> list[installed_files.File]:
-  return [file for file in files if file.name.endswith(".py")]
-
-
-def _raw(file: installed_files.File) -> list[_Passage]:
-  return [
-    _Passage(file.name, index, text, file.kind, file.module)
-    for index, text in enumerate(installed_files.passages(file))
-  ]
-
-
-def _docstrings(file: installed_files.File) -> list[_Passage]:
-  return [
-    _Passage(file.name, index, text, "docstring", file.module)
-    for index, text in enumerate(installed_files.docstrings(file))
-  ]
-
-
-def _topics() -> list[_Passage]:
-  return [
-    _Passage(topic, index, text, "topic", f"pydoc_data.topics.{topic}")
-    for topic, texts in installed_files.topics().items()
-    for index, text in enumerate(texts)
-  ]
 
 
 def _write(
   writer: artifacts.Writer,
   part: str,
   source: str,
-  rows: Sequence[_Passage],
+  rows: Sequence[installed_sample.Passage],
   **facts: Any,
 ) -> None:
   lines = [

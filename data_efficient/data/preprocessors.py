@@ -192,11 +192,12 @@ def _with_sentinels(tokens, masked, first_sentinel: int) -> tf.Tensor:
 
 
 class CorruptionLengths(NamedTuple):
-  """How long text, inputs and targets are (both with end-of-sequence)."""
+  """How long text, inputs and targets are, with end-of-sequence; and spans."""
 
   tokens: int
   inputs: int
   targets: int
+  spans: int
 
 
 def corruption_lengths(
@@ -215,7 +216,7 @@ def corruption_lengths(
     spans = np.float32(masked) / np.float32(mean_span_length)
     spans = min(max(int(np.round(spans)), 1), masked, tokens - masked)
     lengths = CorruptionLengths(
-      tokens, tokens - masked + spans + 1, masked + spans + 1
+      tokens, tokens - masked + spans + 1, masked + spans + 1, spans
     )
     if lengths.inputs <= inputs:
       best = lengths

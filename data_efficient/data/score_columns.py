@@ -111,3 +111,15 @@ def to_numpy(table: pa.Table, name: str, *, gaps: bool) -> np.ndarray:
   there = column.is_valid().to_numpy(zero_copy_only=False)
   result[there] = numbers
   return result.reshape(-1, width) if width else result
+
+
+def joined(
+  shards: Mapping[str, list[np.ndarray]],
+) -> dict[str, np.ndarray]:
+  """Returns each shard's blocks as one array, empty where it has none."""
+  some = next((blocks[0] for blocks in shards.values() if blocks), None)
+  empty = np.empty(0) if some is None else some[:0]
+  return {
+    shard: np.concatenate(blocks) if blocks else empty
+    for shard, blocks in shards.items()
+  }

@@ -217,7 +217,7 @@ class ScoreSet:
     """Corpus, scorer, numerics and so on that it was made from."""
     return self._manifest.identity
 
-  @functools.cached_property
+  @property
   def summary(self) -> dict[str, Any]:
     """Figures that the scorer left."""
     found = self._manifest.summary
@@ -281,7 +281,9 @@ class ScoreSet:
     for part in self.iterate(columns):
       for name, values in part.columns.items():
         blocks[name][part.key.shard].append(values)
-    return {name: _joined(shards) for name, shards in blocks.items()}
+    return {
+      name: score_columns.joined(shards) for name, shards in blocks.items()
+    }
 
   def statuses(self) -> dict[str, np.ndarray]:
     """Returns the statuses of each shard, objects of type str."""
@@ -297,15 +299,4 @@ def _part_keys(
     )
     for number, (shard, records) in enumerate(shards.items())
     for index, start in enumerate(range(0, records, part_records))
-  }
-
-
-def _joined(
-  shards: Mapping[str, list[np.ndarray]],
-) -> dict[str, np.ndarray]:
-  some = next((blocks[0] for blocks in shards.values() if blocks), None)
-  empty = np.empty(0) if some is None else some[:0]
-  return {
-    shard: np.concatenate(blocks) if blocks else empty
-    for shard, blocks in shards.items()
   }

@@ -44,10 +44,20 @@ def span_corruption(
     inputs: tokens of the encoder's input, end-of-sequence included.
     noise_density: share of tokens that is masked (T5: 0.15).
     mean_span_length: mean tokens of a masked span (T5: 3.0).
+
+  Raises:
+    ValueError: more spans than the vocabulary has sentinels.
+    CorpusError: the selection keeps nothing.
   """
   lengths = preprocessors.corruption_lengths(
     inputs, noise_density=noise_density, mean_span_length=mean_span_length
   )
+  if lengths.spans > tokenizers.SENTINELS:
+    raise ValueError(
+      f"inputs={inputs} tokens have {lengths.spans} masked spans, but there are "
+      f"{tokenizers.SENTINELS} sentinels: shorten inputs, lower noise_density "
+      "or raise mean_span_length"
+    )
   features = seqio_vocabulary(vocabulary)
   steps = [
     _filter(selection),

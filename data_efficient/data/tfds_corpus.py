@@ -107,11 +107,11 @@ class Tfds:
       ) from error
     splits = builder.info.splits
     if self.split not in splits:
+      found = ", ".join(sorted(splits)) or "none: prepare the dataset first"
       raise CorpusError(
         f"{self.name}: no split {self.split!r} in {builder.data_path}; there "
-        f"are {', '.join(splits) or 'none: prepare the dataset first'}. Parts "
-        "and sums of splits cannot be scored: score the whole split, and let "
-        "training read the part; the ids are the same"
+        f"are {found}. Parts and sums of splits cannot be scored: score the "
+        "whole split, and let training read the part; the ids are the same"
       )
     self._check_features(builder.info)
     return builder
@@ -119,9 +119,11 @@ class Tfds:
   def _check_features(self, info: Any) -> None:
     import tensorflow_datasets as tfds
 
+    named = isinstance(info.features, tfds.features.FeaturesDict)
+    features = dict(info.features.items()) if named else {}
     for name in filter(None, (self.text_feature, self.group_feature)):
-      if not isinstance(info.features.get(name), tfds.features.Text):
-        found = {key: str(value) for key, value in info.features.items()}
+      if not isinstance(features.get(name), tfds.features.Text):
+        found = {key: type(value).__name__ for key, value in features.items()}
         raise CorpusError(
           f"{self.name}: no text feature {name!r}; it has {found}: set "
           "text_feature or group_feature"

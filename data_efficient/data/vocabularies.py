@@ -154,8 +154,9 @@ def _with_answers(model: bytes) -> bytes:
   """Puts each answer in as a piece, in the place of the rarest ones.
 
   Not as `user_defined_symbols`: these match inside words too, and would cut
-  "note" into "▁no" and "te". A piece whose log-probability is just above that
-  of the answer's best split changes nothing but the answer itself.
+  "note" into "▁no" and "te" whatever that costs. A log-probability just above
+  that of the answer's best split adds no cut to any word: where another word
+  takes the piece, only its cuts inside that piece are gone.
   """
   from sentencepiece import sentencepiece_model_pb2
 

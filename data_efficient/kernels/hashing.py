@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """p-stable locality-sensitive hashing of vectors, for L2 distance.
 
-Row r sends a vector x to one integer code, and the code to one of B buckets:
+Row r sends a vector x to L integer codes, and these to one of B buckets:
 
-  cᵣ(x) = ⌊(aᵣ·x + bᵣ) / w⌋        aᵣ ~ N(0, I), bᵣ ~ U[0, w)
-  hᵣ(x) = ((mᵣ·cᵣ(x) + sᵣ) mod p) mod B        p = 2³¹ − 1
+  cᵣⱼ(x) = ⌊(aᵣⱼ·x + bᵣⱼ) / w⌋        aᵣⱼ ~ N(0, I), bᵣⱼ ~ U[0, w)
+  hᵣ(x) = ((Σⱼ mᵣⱼ·cᵣⱼ(x) + sᵣ) mod p) mod B        p = 2³¹ − 1
 
 The first line is the hash of Datar et al. (2004), "Locality-sensitive hashing
 scheme based on p-stable distributions", Sec. 3. The second is Carter and
 Wegman's universal family: two different codes share a bucket with probability
 1/B, whatever the codes are, so that the bias of folding is known exactly and
 `sketch.query` can take it off again.
+
+L, hashes a row, is 1 in the paper. Two vectors collide when all L codes agree,
+so the kernel becomes k(c)ᴸ: a larger L thins the tail of the kernel.
 """
 
 import functools
@@ -33,17 +36,24 @@ Distances = Float[Array | np.ndarray, "*axes"]
 class PStableHash(NamedTuple):
   """What one draw of R hash rows consists of."""
 
-  directions: Float[Array, "d r"]  # aᵣ, standard normal
-  offsets: Float[Array, " r"]  # bᵣ / w, in [0, 1)
+  # h = L·r: first the first hash of all rows, then the second of all rows. A
+  # last axis of L would be padded to 128 lanes on TPU.
+  directions: Float[Array, "d h"]  # aᵣⱼ, standard normal
+  offsets: Float[Array, " h"]  # bᵣⱼ / w, in [0, 1)
   width: Float[Array, ""]  # w, the unit of the vectors
-  multipliers: UInt32[Array, " r"]  # mᵣ, in [1, p)
+  multipliers: UInt32[Array, " h"]  # mᵣⱼ, in [1, p)
   shifts: UInt32[Array, " r"]  # sᵣ, in [0, p)
 
 
 def init(
-  key: Key[Array, ""], *, dimensions: int, num_rows: int, width: float | int
+  key: Key[Array, ""],
+  *,
+  dimensions: int,
+  num_rows: int,
+  width: float | int,
+  hashes_per_row: int = 1,
 ) -> PStableHash:
-  """Returns R hash rows drawn from `key`.
+  """Returns R rows of L hashes drawn from `key`.
 
   Row r depends on the key and on r alone: the same seed gives the same rows in
   every process, and 100 rows are the first 100 of 1,000.
@@ -51,32 +61,40 @@ def init(
   Raises:
     ValueError: a size below 1, or a width that is not a positive number.
   """
-  if dimensions < 1 or num_rows < 1:
+  if min(dimensions, num_rows, hashes_per_row) < 1:
     raise ValueError(
-      f"a hash needs at least one dimension and one row, got dimensions="
-      f"{dimensions}, num_rows={num_rows}"
+      "a hash needs at least one dimension, one row and one hash a row, got "
+      f"dimensions={dimensions}, num_rows={num_rows}, "
+      f"hashes_per_row={hashes_per_row}"
     )
   if not (np.isfinite(width) and width > 0):
     raise ValueError(f"the width must be a positive number, got {width}")
   return _draw(
-    key, jnp.float32(width), dimensions=dimensions, num_rows=num_rows
+    key,
+    jnp.float32(width),
+    dimensions=dimensions,
+    num_rows=num_rows,
+    hashes=hashes_per_row,
   )
 
 
-@functools.partial(jax.jit, static_argnames=("dimensions", "num_rows"))
+@functools.partial(
+  jax.jit, static_argnames=("dimensions", "num_rows", "hashes")
+)
 def _draw(
   key: Key[Array, ""],
   width: Float[Array, ""],
   *,
   dimensions: int,
   num_rows: int,
+  hashes: int,
 ) -> PStableHash:
   def draw_row(row):
     a, b, m, s = jax.random.split(jax.random.fold_in(key, row), 4)
     return (
-      jax.random.normal(a, (dimensions,), jnp.float32),
-      jax.random.uniform(b, (), jnp.float32),
-      jax.random.randint(m, (), 1, MERSENNE_31, jnp.int32),
+      jax.random.normal(a, (hashes, dimensions), jnp.float32),
+      jax.random.uniform(b, (hashes,), jnp.float32),
+      jax.random.randint(m, (hashes,), 1, MERSENNE_31, jnp.int32),
       jax.random.randint(s, (), 0, MERSENNE_31, jnp.int32),
     )
 
@@ -84,17 +102,17 @@ def _draw(
     jnp.arange(num_rows)
   )
   return PStableHash(
-    directions=directions.T,
-    offsets=offsets,
+    directions=directions.transpose(2, 1, 0).reshape(dimensions, -1),
+    offsets=offsets.T.reshape(-1),
     width=width,
-    multipliers=multipliers.astype(jnp.uint32),
+    multipliers=multipliers.T.reshape(-1).astype(jnp.uint32),
     shifts=shifts.astype(jnp.uint32),
   )
 
 
 @jax.jit
-def codes(hashes: PStableHash, vectors: Vectors) -> Int32[Array, "n r"]:
-  """Returns cᵣ(x) = ⌊(aᵣ·x + bᵣ) / w⌋ of each vector and row.
+def codes(hashes: PStableHash, vectors: Vectors) -> Int32[Array, "n h"]:
+  """Returns c(x) = ⌊(a·x + b) / w⌋ of each vector and hash.
 
   Codes are clipped to ±2³⁰. float32 keeps them exact while ‖x‖/w stays below
   about 10⁶; a narrower cell cannot be told from its neighbour.
@@ -125,14 +143,18 @@ def buckets(
       f"num_buckets must be from 1 to {MERSENNE_31}, got {num_buckets}"
     )
   keys = (codes(hashes, vectors) + 2**30).astype(jnp.uint32)
-  mixed = _multiply_add_mod_mersenne(
-    keys, hashes.multipliers[None, :], hashes.shifts[None, :]
-  )
+  num_rows = hashes.shifts.shape[0]
+  mixed = hashes.shifts[None, :]
+  for start in range(0, keys.shape[1], num_rows):
+    part = slice(start, start + num_rows)
+    mixed = _multiply_add_mod_mersenne(
+      keys[:, part], hashes.multipliers[None, part], mixed
+    )
   return (mixed % jnp.uint32(num_buckets)).astype(jnp.int32)
 
 
 def _multiply_add_mod_mersenne(
-  x: UInt32[Array, "n r"], m: UInt32[Array, "1 r"], s: UInt32[Array, "1 r"]
+  x: UInt32[Array, "n r"], m: UInt32[Array, "1 r"], s: UInt32[Array, "#n r"]
 ) -> UInt32[Array, "n r"]:
   """Returns (m·x + s) mod 2³¹ − 1 for m, x, s below it, in 32 bits.
 
@@ -154,20 +176,24 @@ def _fold(x: UInt32[Array, "#n r"]) -> UInt32[Array, "#n r"]:
   return (x & MERSENNE_31) + (x >> 31)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames=("hashes_per_row",))
 def collision_probability(
-  distance: Distances, *, width: float | Float[Array | np.ndarray, ""]
+  distance: Distances,
+  *,
+  width: float | Float[Array | np.ndarray, ""],
+  hashes_per_row: int = 1,
 ) -> Float[Array, "*axes"]:
-  """Returns k(c) = P[cᵣ(x) = cᵣ(y)] at ‖x − y‖ = c: the sketch's kernel.
+  """Returns k(c)ᴸ = P[x and y share all L codes] at ‖x − y‖ = c.
 
   k(c) = 1 − 2Φ(−t) − √(2/π)/t · (1 − exp(−t²/2)),   t = w/c,   k(0) = 1
 
   (Datar et al. 2004, Sec. 3.2). It falls from 1 to w/(√(2π)·c) far away: a
-  heavy tail, so that a narrow cell still sees distant points a little.
+  heavy tail, so that a narrow cell still sees distant points a little, unless
+  L is larger than 1.
   """
   distance = jnp.asarray(distance, jnp.float32)
   apart = distance > 0
   t = jnp.asarray(width, jnp.float32) / jnp.where(apart, distance, 1.0)
   inside = jax.lax.erf(t / np.sqrt(2.0).astype(np.float32))
   edge = np.sqrt(2 / np.pi).astype(np.float32) * -jnp.expm1(-t * t / 2) / t
-  return jnp.where(apart, inside - edge, 1.0)
+  return jnp.where(apart, inside - edge, 1.0) ** hashes_per_row

@@ -29,15 +29,16 @@ def distances(queries: Queries, data: Data) -> Float[Array, "m n"]:
   return jnp.sqrt(jnp.square(x - y).sum(axis=-1))
 
 
-@functools.partial(jax.jit, static_argnames=("block",))
+@functools.partial(jax.jit, static_argnames=("block", "hashes_per_row"))
 def kernel_sums(
   queries: Queries,
   data: Data,
   *,
   width: float | Float[Array | np.ndarray, ""],
   block: int,
+  hashes_per_row: int = 1,
 ) -> Float[Array, " m"]:
-  """Returns Σ_{x∈D} k(‖x − y‖) for each query y, in vectors of D.
+  """Returns Σ_{x∈D} k(‖x − y‖)ᴸ for each query y, in vectors of D.
 
   k is `hashing.collision_probability` at this width. Memory is one block of
   distances, m × block, and never m × n.
@@ -47,7 +48,7 @@ def kernel_sums(
   def add_block(sums, item):
     rows, mask = item
     values = hashing.collision_probability(
-      distances(queries, rows), width=width
+      distances(queries, rows), width=width, hashes_per_row=hashes_per_row
     )
     return sums + jnp.where(mask[None, :], values, 0.0).sum(axis=1), None
 

@@ -163,6 +163,12 @@ def _find_item(directory: pathlib.Path) -> _Item:
   )
 
 
+def latest_step(directory: str | pathlib.Path) -> int | None:
+  """Step of the last finished checkpoint in a directory of them, if any."""
+  numbered = _numbered(pathlib.Path(directory))
+  return int(_STEP.fullmatch(numbered[-1].name)[1]) if numbered else None
+
+
 def _numbered(directory: pathlib.Path) -> list[pathlib.Path]:
   """Finished checkpoints by their step; unfinished ones have other names."""
   if not directory.is_dir():

@@ -11,7 +11,7 @@ of several pieces is the sum of its teacher-forced pieces.
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from data_efficient.scorers import batching, interface
 from data_efficient.scorers.prompts import Prompt
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
   """The part of a tokenizer that a judge needs."""
 

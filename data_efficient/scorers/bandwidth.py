@@ -8,6 +8,8 @@ nearly uniform sampling. The rule is therefore a choice to make, and
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -37,7 +39,9 @@ class BandwidthRule(Protocol):
   def identity(self) -> dict:
     """The rule and its numbers, JSON-able."""
 
-  def width(self, vectors: Sample, *, records: int) -> float:
+  def width(
+    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+  ) -> float:
     """The width, in the unit of the vectors, for a pool of `records`."""
 
 
@@ -61,9 +65,11 @@ class FixedBandwidth:
     """The rule and its numbers."""
     return {"rule": "fixed", "bandwidth": self.bandwidth}
 
-  def width(self, vectors: Sample, *, records: int) -> float:
+  def width(
+    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+  ) -> float:
     """The number itself."""
-    del vectors, records
+    del vectors, records, hashes_per_row
     return float(self.bandwidth)
 
 
@@ -91,9 +97,11 @@ class MedianDistance:
       "sample_size": self.sample_size,
     }
 
-  def width(self, vectors: Sample, *, records: int) -> float:
+  def width(
+    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+  ) -> float:
     """factor · median ‖x − y‖ over the pairs of the sample."""
-    del records
+    del records, hashes_per_row
     return self.factor * median_distance(_distances(vectors))
 
 
@@ -129,7 +137,9 @@ class TargetEffectiveSampleSize:
       "sample_size": self.sample_size,
     }
 
-  def width(self, vectors: Sample, *, records: int) -> float:
+  def width(
+    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+  ) -> float:
     """The width by bisection, on a logarithmic scale.
 
     Raises:
@@ -137,28 +147,34 @@ class TargetEffectiveSampleSize:
     """
     distances = _distances(vectors)
     median = median_distance(distances)
-    wide = median * WIDEST
+    measure = functools.partial(
+      effective_share,
+      distances,
+      records=records,
+      hashes_per_row=hashes_per_row,
+    )
+    # k(c)ᴸ ≈ 1 − L·√(2/π)·c/w for wide cells: L times the width does as much.
+    wide = median * WIDEST * hashes_per_row
     best = (1.0, wide)
     while wide > median * NARROWEST:
       narrow = wide * COARSE_STEP
-      share = effective_share(distances, width=narrow, records=records)
+      share = measure(width=narrow)
       if share <= self.share:
-        return self._bisect(distances, narrow, wide, records)
+        return self._bisect(measure, narrow, wide)
       best = min(best, (share, narrow))
       wide = narrow
     raise BandwidthError(
       f"no width brings the effective sample size to {self.share} of n: the "
       f"least is {best[0]:.3f}, at width {best[1]:.4g}; ask for a larger "
-      "share, or embed the records differently"
+      "share, or for more hashes a row"
     )
 
   def _bisect(
-    self, distances: Distances, narrow: float, wide: float, records: int
+    self, measure: Callable[..., float], narrow: float, wide: float
   ) -> float:
     for _ in range(BISECTIONS):
       middle = float(np.sqrt(narrow * wide))
-      share = effective_share(distances, width=middle, records=records)
-      if share <= self.share:
+      if measure(width=middle) <= self.share:
         narrow = middle
       else:
         wide = middle
@@ -166,7 +182,11 @@ class TargetEffectiveSampleSize:
 
 
 def effective_share(
-  distances: Distances, *, width: float, records: int
+  distances: Distances,
+  *,
+  width: float,
+  records: int,
+  hashes_per_row: int = 1,
 ) -> float:
   """Returns (Σw)²/(n·Σw²) of weights 1/S from the sample's exact kernel.
 
@@ -174,7 +194,10 @@ def effective_share(
   a pool of N records a record's own kernel value weighs 1/N, not 1/m.
   """
   values = np.array(
-    hashing.collision_probability(distances, width=width), np.float64
+    hashing.collision_probability(
+      distances, width=width, hashes_per_row=hashes_per_row
+    ),
+    np.float64,
   )
   np.fill_diagonal(values, 0.0)
   others = values.sum(axis=1) / (len(values) - 1)

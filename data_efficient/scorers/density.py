@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Density: how crowded the neighbourhood of a record's embedding is.
 
-  score(y) = (1/N) Σ_{x ∈ pool} k(‖x − y‖)
+  score(y) = (1/N) Σ_{x ∈ pool} k(‖x − y‖)ᴸ
 
 with the collision kernel of a p-stable hash, estimated in two linear passes
 by a count sketch (arXiv 2402.09668, Sec. 3.2, Algorithm 2). Select from it
@@ -47,6 +47,9 @@ class Density:
     bandwidth: the rule that gives the width of a cell.
     seed: of the hash rows and of the bandwidth's sample.
     block: vectors hashed at once; R·block codes are held, 4 bytes each.
+    hashes_per_row: L, hashes that must agree; the paper has 1. The kernel is
+      k(‖x − y‖)ᴸ: a larger L sees less of what is far away, which is what
+      evens out a mixture whose clusters are not tight.
     part_records: records a part.
     name: the name of the scorer in tables.
   """
@@ -56,6 +59,7 @@ class Density:
   bandwidth: bandwidth.BandwidthRule
   seed: int
   block: int
+  hashes_per_row: int = 1
   part_records: int = 16384
   name: str = "density"
 
@@ -71,6 +75,7 @@ class Density:
       "name": self.name,
       "num_rows": self.num_rows,
       "num_buckets": self.num_buckets,
+      "hashes_per_row": self.hashes_per_row,
       "bandwidth": self.bandwidth.identity(),
       "seed": self.seed,
       "block": self.block,
@@ -93,7 +98,10 @@ class Density:
       jax.random.key(self.seed),
       dimensions=dimensions,
       num_rows=self.num_rows,
-      width=self.bandwidth.width(vectors, records=records),
+      hashes_per_row=self.hashes_per_row,
+      width=self.bandwidth.width(
+        vectors, records=records, hashes_per_row=self.hashes_per_row
+      ),
     )
     counters = sketch.init(num_rows=self.num_rows, num_buckets=self.num_buckets)
     for block, mask in _padded(read("pool"), self.block):

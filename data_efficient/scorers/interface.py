@@ -7,7 +7,7 @@ writes what comes back, so every scorer resumes, and none can lose a record.
 
 import enum
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Scores(NamedTuple):
 Read = Callable[[str], Iterator[Sequence[str] | np.ndarray]]
 
 
+@runtime_checkable
 class Scorer(Protocol):
   """(model, records) to one score a record."""
 

@@ -25,7 +25,7 @@ def load(
   Raises:
     CheckpointError: a missing or damaged checkpoint, or another size.
   """
-  parameters = checkpoints.load(checkpoint, network)
+  parameters = checkpoints.load_parameters(checkpoint, config=network)
   identity = {"kind": kind, "parameters": fingerprint(parameters)}
   return ask_llm.Judge(network, parameters, identity)
 

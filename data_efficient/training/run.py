@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from data_efficient.models import encoder_decoder
 from data_efficient.training import optimizers
@@ -48,6 +48,7 @@ class Run:
   text_share: float = 1.0
 
 
+@runtime_checkable
 class Engine(Protocol):
   """Something that can train a `Run`."""
 

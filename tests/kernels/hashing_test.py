@@ -15,12 +15,13 @@ from data_efficient.kernels import hashing
 PRIME = 2**31 - 1
 
 
-def make(num_rows=5, dimensions=3, width=0.5, seed=0):
+def make(num_rows=5, dimensions=3, width=0.5, seed=0, hashes_per_row=1):
   return hashing.init(
     jax.random.key(seed),
     dimensions=dimensions,
     num_rows=num_rows,
     width=width,
+    hashes_per_row=hashes_per_row,
   )
 
 
@@ -38,20 +39,22 @@ def _codes_by_definition(hashes, vectors):
 
 
 def _buckets_by_definition(hashes, codes, num_buckets):
-  buckets = np.zeros_like(codes)
-  for n, r in np.ndindex(*codes.shape):
-    key = int(codes[n, r]) + 2**30
-    mixed = int(hashes.multipliers[r]) * key + int(hashes.shifts[r])
+  num_rows = len(hashes.shifts)
+  buckets = np.zeros((len(codes), num_rows), np.int64)
+  for n, r in np.ndindex(*buckets.shape):
+    mixed = int(hashes.shifts[r])
+    for h in range(r, codes.shape[1], num_rows):
+      mixed += int(hashes.multipliers[h]) * (int(codes[n, h]) + 2**30)
     buckets[n, r] = mixed % PRIME % num_buckets
   return buckets
 
 
-@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("size,hashes_per_row", [(1, 1), (7, 1), (7, 3)])
 @pytest.mark.parametrize("jit", [True, False])
-def test_codes_and_buckets_are_the_definition(size, jit):
+def test_codes_and_buckets_are_the_definition(size, hashes_per_row, jit):
   vectors = np.random.default_rng(size).normal(size=(size, 3)) * 4
   vectors = vectors.astype(np.float32)
-  hashes = make()
+  hashes = make(hashes_per_row=hashes_per_row)
   expected = _codes_by_definition(hashes, vectors)
   with jax.disable_jit(not jit):
     np.testing.assert_array_equal(hashing.codes(hashes, vectors), expected)
@@ -65,15 +68,14 @@ def test_modular_arithmetic_in_32_bits_is_exact_at_the_edges():
   edges = [0, 1, 2, 2**15, 2**16 - 1, 2**16, 2**30, PRIME - 2, PRIME - 1]
   generator = np.random.default_rng(0)
   numbers = np.uint32(edges + list(generator.integers(0, PRIME, 200)))
-  for m in numbers[::3]:
-    for s in numbers[::7]:
-      found = hashing._multiply_add_mod_mersenne(
-        jnp.asarray(numbers)[:, None],
-        jnp.full((1, 1), m, jnp.uint32),
-        jnp.full((1, 1), s, jnp.uint32),
-      )
-      expected = [(int(m) * int(x) + int(s)) % PRIME for x in numbers]
-      np.testing.assert_array_equal(found[:, 0], expected)
+  m, s = (part.ravel() for part in np.meshgrid(numbers[::3], numbers[::7]))
+  found = hashing._multiply_add_mod_mersenne(
+    jnp.asarray(np.tile(numbers[:, None], len(m))),
+    jnp.asarray(m)[None, :],
+    jnp.asarray(s)[None, :],
+  )
+  exact = numbers[:, None].astype(object) * m.astype(object) + s.astype(object)
+  np.testing.assert_array_equal(found, (exact % PRIME).astype(np.uint32))
 
 
 def test_far_vectors_are_clipped_and_nan_stays_in_range():
@@ -85,9 +87,12 @@ def test_far_vectors_are_clipped_and_nan_stays_in_range():
 
 
 def test_fewer_rows_are_the_head_of_more_rows():
-  few, many = make(num_rows=3), make(num_rows=8)
-  np.testing.assert_array_equal(few.directions, many.directions[:, :3])
-  np.testing.assert_array_equal(few.multipliers, many.multipliers[:3])
+  few, many = (make(num_rows=rows, hashes_per_row=2) for rows in (3, 8))
+  vectors = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+  np.testing.assert_array_equal(
+    hashing.buckets(few, vectors, num_buckets=97),
+    hashing.buckets(many, vectors, num_buckets=97)[:, :3],
+  )
 
 
 def test_rows_and_seeds_differ():
@@ -114,18 +119,24 @@ def test_another_process_draws_the_same_hashes():
   assert result.stdout.strip() == str(expected.tolist())
 
 
+@pytest.mark.parametrize("hashes_per_row", [1, 3])
 @pytest.mark.parametrize("distance", [0.02, 0.3, 1.0, 4.0])
-def test_collisions_happen_as_often_as_the_closed_form_says(distance):
+def test_collisions_happen_as_often_as_the_closed_form_says(
+  distance, hashes_per_row
+):
   rows = 40_000
-  hashes = make(num_rows=rows, dimensions=5, width=0.7)
+  hashes = make(rows, 5, width=0.7, hashes_per_row=hashes_per_row)
   y = np.random.default_rng(0).normal(size=5)
   vectors = np.float32([[0.2, -1, 3, 0, 1], [0.2, -1, 3, 0, 1]])
   vectors[1] += distance * y / np.linalg.norm(y)
-  codes = np.asarray(hashing.codes(hashes, vectors))
+  # With 2³⁰ buckets, different codes hardly ever share one.
+  buckets = np.asarray(hashing.buckets(hashes, vectors, num_buckets=2**30))
   expected = float(
-    hashing.collision_probability(np.float32(distance), width=0.7)
+    hashing.collision_probability(
+      np.float32(distance), width=0.7, hashes_per_row=hashes_per_row
+    )
   )
-  error = np.mean(codes[0] == codes[1]) - expected
+  error = np.mean(buckets[0] == buckets[1]) - expected
   assert abs(error) < 4 * math.sqrt(expected * (1 - expected) / rows)
 
 
@@ -168,7 +179,13 @@ def test_different_codes_share_a_bucket_once_in_b():
 
 
 @pytest.mark.parametrize(
-  "change", [{"width": 0.0}, {"width": float("nan")}, {"num_rows": 0}]
+  "change",
+  [
+    {"width": 0.0},
+    {"width": float("nan")},
+    {"num_rows": 0},
+    {"hashes_per_row": 0},
+  ],
 )
 def test_impossible_hashes_are_refused(change):
   with pytest.raises(ValueError, match="positive number|at least one"):

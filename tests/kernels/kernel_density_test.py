@@ -45,6 +45,17 @@ def test_sums_are_the_double_loop(size, block, width):
   )
 
 
+def test_several_hashes_are_a_power_of_the_kernel():
+  queries, data = vectors(3), vectors(10, seed=1)
+  found = kernel_density.kernel_sums(
+    queries, data, width=2.0, block=4, hashes_per_row=3
+  )
+  expected = [
+    sum(_kernel(math.dist(y, x), 2.0) ** 3 for x in data) for y in queries
+  ]
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_near_duplicates_keep_their_distance():
   x = np.full((1, 6), 1000, np.float32)
   y = x + np.float32([[0, 0, 0, 0, 0, 0.25]])

@@ -46,6 +46,8 @@ def test_last_finished_step_of_a_run(tmp_path, parameters, config):
     directory = tmp_path / "checkpoints" / str(step) / "default"
     _save(directory, {"parameters": tree, "step": jnp.asarray(step)})
   (tmp_path / "checkpoints" / "11.orbax-checkpoint-tmp").mkdir()
+  assert checkpoints.latest_step(tmp_path / "checkpoints") == 10
+  assert checkpoints.latest_step(tmp_path / "nothing") is None
   for directory in (tmp_path, tmp_path / "checkpoints"):
     found = checkpoints.load_parameters(directory, config=config)
     _assert_equal(found, parameters)

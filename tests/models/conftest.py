@@ -58,7 +58,10 @@ def parameters():
   random = np.random.default_rng(0)
 
   def draw(leaf):
-    values = random.normal(size=leaf.shape) / math.sqrt(leaf.shape[0])
+    values = random.normal(size=leaf.shape)
+    # Norms near 1: with small ones, gelu's two forms could not be told apart.
+    norm = len(leaf.shape) == 1
+    values = 1 + values / 4 if norm else values / math.sqrt(leaf.shape[0])
     return jnp.asarray(values, jnp.float32)
 
   return jax.tree.map(draw, encoder_decoder.parameter_shapes(CONFIG))

@@ -1,29 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sharded and whole computations agree; sizes that do not divide are named."""
+"""The mesh, and shardings over four devices in a process of their own."""
 
-import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
 import jax
-import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
 
-from data_efficient.models import encoder_decoder, partitioning
-
-
-def _mesh(model_parallel=2):
-  if jax.device_count() < 4:
-    pytest.skip("needs 4 devices: --xla_force_host_platform_device_count=4")
-  return partitioning.mesh(
-    model_parallel=model_parallel, devices=jax.devices()[:4]
-  )
+from data_efficient.models import partitioning
 
 
-def test_mesh_shape():
+def test_mesh_of_one_device():
   mesh = partitioning.mesh(model_parallel=1, devices=jax.devices()[:1])
   assert mesh.axis_names == ("data", "model")
   assert dict(mesh.shape) == {"data": 1, "model": 1}
-  assert dict(_mesh().shape) == {"data": 2, "model": 2}
 
 
 def test_mesh_refuses_devices_that_do_not_divide():
@@ -33,60 +25,15 @@ def test_mesh_refuses_devices_that_do_not_divide():
     partitioning.mesh(model_parallel=2, devices=jax.devices()[:1])
 
 
-def test_parameters_lie_as_the_rules_say(config):
-  mesh = _mesh()
-  shardings = partitioning.parameter_shardings(config, mesh)
-  layer = shardings["decoder"]["layers_0"]
-  for sharding, spec in (
-    (shardings["token_embedder"]["embedding"], ("model", None)),
-    (shardings["decoder"]["logits_dense"]["kernel"], (None, "model")),
-    (layer["mlp"]["wo"]["kernel"], ("model", None)),
-    (layer["self_attention"]["query"]["kernel"], (None, "model")),
-    (layer["pre_mlp_layer_norm"]["scale"], (None,)),
-  ):
-    assert sharding.spec == PartitionSpec(*spec) and sharding.mesh == mesh
-
-
-def test_state_follows_its_parameters(config, parameters):
-  mesh = _mesh()
-  state = {
-    "step": np.zeros(()),
-    "parameters": parameters,
-    "moments": [jax.tree.map(lambda leaf: leaf[..., :1], parameters)],
-  }
-  shardings = partitioning.state_shardings(config, state, mesh)
-  assert shardings["parameters"] == partitioning.parameter_shardings(
-    config, mesh
+def test_four_devices():
+  # The number of CPU devices is fixed when a process first uses one.
+  file = pathlib.Path(__file__).with_name("four_devices.py")
+  flags = "--xla_force_host_platform_device_count=4"
+  done = subprocess.run(
+    [sys.executable, "-m", "pytest", str(file)],
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    check=False,
   )
-  whole = partitioning.replicated(mesh)
-  assert shardings["step"] == whole
-  moment = shardings["moments"][0]["decoder"]["logits_dense"]["kernel"]
-  assert moment == whole
-
-
-def test_an_axis_that_does_not_divide_is_named(config):
-  odd = dataclasses.replace(config, vocab_size=41)
-  with pytest.raises(
-    partitioning.PartitioningError,
-    match="logits_dense/kernel: axis 'vocab' of size 41 .* 2 devices",
-  ):
-    partitioning.parameter_shardings(odd, _mesh())
-
-
-def test_sharded_logits_equal_whole_ones(config, parameters, example, forward):
-  mesh = _mesh()
-  batch = (example.source, example.inputs, example.targets)
-  shardings = partitioning.parameter_shardings(config, mesh)
-  placed = jax.device_put(parameters, shardings)
-  rows = jax.device_put(batch, partitioning.batch_sharding(mesh))
-
-  @jax.jit
-  def step(parameters, source, inputs, targets):
-    return encoder_decoder.Transformer(config).apply(
-      {"params": parameters}, source, inputs, targets
-    )
-
-  with partitioning.activate(mesh):
-    logits = step(placed, *rows)
-  assert logits.sharding.spec == PartitionSpec("data", None, "model")
-  np.testing.assert_allclose(logits, forward(parameters, *batch), atol=1e-5)
+  assert done.returncode == 0, done.stdout

@@ -55,13 +55,29 @@ def _share_by_loops(vectors, width, records):
 
 
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.97])
-def test_the_target_share_is_met(share):
+@pytest.mark.parametrize("records", [120, 5000])
+def test_the_target_share_is_met(share, records):
   vectors = sample()
   rule = bandwidth.TargetEffectiveSampleSize(share=share, sample_size=120)
-  width = rule.width(vectors, records=5000)
-  assert _share_by_loops(vectors, width, 5000) == pytest.approx(share, abs=1e-3)
+  width = rule.width(vectors, records=records)
+  assert _share_by_loops(vectors, width, records) == pytest.approx(
+    share, abs=1e-3
+  )
   # The widest one: a little wider is already more even.
-  assert _share_by_loops(vectors, width * 1.1, 5000) > share
+  assert _share_by_loops(vectors, width * 1.1, records) > share
+
+
+def test_more_hashes_reach_shares_that_one_hash_does_not():
+  vectors = np.concatenate([sample(60), sample(60, seed=1)])
+  rule = bandwidth.TargetEffectiveSampleSize(share=0.2, sample_size=120)
+  with pytest.raises(bandwidth.BandwidthError, match="more hashes a row"):
+    rule.width(vectors, records=5000)
+  width = rule.width(vectors, records=5000, hashes_per_row=8)
+  distances = np.linalg.norm(vectors[:, None] - vectors, axis=-1)
+  share = bandwidth.effective_share(
+    distances, width=width, records=5000, hashes_per_row=8
+  )
+  assert share == pytest.approx(0.2, abs=1e-3)
 
 
 def test_a_share_that_no_width_reaches_is_refused():

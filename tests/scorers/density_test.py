@@ -45,11 +45,16 @@ def kept_labels(vectors, labels, *, width, count, seed=0):
   return np.bincount(labels[kept], minlength=labels.max() + 1)
 
 
-def test_scores_estimate_the_exact_mean_kernel():
+@pytest.mark.parametrize("hashes_per_row", [1, 2])
+def test_scores_estimate_the_exact_mean_kernel(hashes_per_row):
   vectors, _ = clusters([300, 60], spread=0.3)
-  scorer = prepared(vectors, num_rows=400)
+  scorer = prepared(
+    vectors, width=2.0, num_rows=400, hashes_per_row=hashes_per_row
+  )
   scores = scorer.score(vectors).columns["score"]
-  exact = kernel_density.kernel_sums(vectors, vectors, width=1.0, block=128)
+  exact = kernel_density.kernel_sums(
+    vectors, vectors, width=2.0, block=128, hashes_per_row=hashes_per_row
+  )
   np.testing.assert_allclose(scores, np.asarray(exact) / 360, rtol=0.25)
   assert scores.dtype == np.float32
 
@@ -158,6 +163,7 @@ def test_identity_names_every_number_and_survives_prepare():
     "name": "density",
     "num_rows": 64,
     "num_buckets": 509,
+    "hashes_per_row": 1,
     "bandwidth": {"rule": "fixed", "bandwidth": 1.0},
     "seed": 0,
     "block": 128,

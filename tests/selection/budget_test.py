@@ -91,9 +91,13 @@ def test_a_fraction_of_tokens_counts_all_tokens():
 
 
 def test_ties_go_to_the_earlier_shard_and_position():
-  priorities = {"z": np.zeros(3), "a": np.zeros(4)}
-  kept = budget.cut(priorities, budget.examples(5))
-  assert as_lists(kept) == {"z": [0, 1, 2], "a": [0, 1]}
+  # Long enough for a sort that is not stable to show it.
+  priorities = {"z": np.zeros(300), "a": np.arange(400) % 2.0}
+  kept = budget.cut(priorities, budget.examples(510))
+  assert as_lists(kept) == {
+    "z": list(range(300)),
+    "a": sorted([*range(1, 400, 2), *range(0, 20, 2)]),
+  }
 
 
 def test_shards_with_nothing_kept_are_listed():

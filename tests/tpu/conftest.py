@@ -35,7 +35,14 @@ def tpu_devices() -> np.ndarray:
   """The 16 chips of a v5e slice that is not there."""
   if importlib.util.find_spec("libtpu") is None:
     pytest.skip("libtpu is not installed; `make tpu` installs it")
-  topology = topologies.get_topology_desc(TOPOLOGY, platform="tpu")
+  try:
+    topology = topologies.get_topology_desc(TOPOLOGY, platform="tpu")
+  except jax.errors.JaxRuntimeError as error:
+    raise RuntimeError(
+      "libtpu did not start. If its lock file is named below, wait for the "
+      "process that holds it: where libtpu is installed, that is any JAX "
+      "process without JAX_PLATFORMS=cpu"
+    ) from error
   return np.array(topology.devices)
 
 

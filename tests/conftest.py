@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before jax is imported: tests run on the CPU, whatever is installed."""
+
+import os
+import pathlib
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> pathlib.Path:
+  """The repository's root."""
+  return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared(root) -> pathlib.Path:
+  """Real data beside the checkout; tests of it are skipped without."""
+  path = root.parent / "shared"
+  if not (path / "data").is_dir():
+    pytest.skip(f"no real data: {path} is not there")
+  return path

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from data_efficient.models import checkpoints, encoder_decoder
+from data_efficient.training import batches, local, metrics, optimizers, step
+
+
+@pytest.fixture(scope="module")
+def engine():
+  return local.Local(model_parallel=1, log_period=1)
+
+
+def _losses(directory, label=None):
+  rows = [r for r in metrics.read(directory) if r.get("evaluation") == label]
+  return {row["step"]: row["loss"] for row in rows}
+
+
+def test_a_run_learns_and_leaves_what_the_contract_says(engine, run_in):
+  run = run_in("whole")
+  engine.train(run)
+  evaluated = _losses(run.directory, "hq")
+  assert list(evaluated) == [0, 2, 4, 6]
+  assert evaluated[6] < evaluated[0] - 0.2
+  rows = [r for r in metrics.read(run.directory) if "seconds" in r]
+  assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+  assert np.all(np.diff([row["tokens"] for row in rows]) > 0)
+  parameters = checkpoints.load_parameters(run.directory, config=run.network)
+  assert encoder_decoder.parameter_count(run.network) == sum(
+    leaf.size for leaf in jax.tree.leaves(parameters)
+  )
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(engine, run_in):
+  whole, halves = run_in("whole"), run_in("halves")
+  engine.train(whole)
+  engine.train(dataclasses.replace(halves, steps=4))
+  engine.train(halves)
+  for label in (None, "hq"):
+    assert _losses(halves.directory, label) == _losses(whole.directory, label)
+  ours, theirs = (
+    checkpoints.load_parameters(run.directory, config=run.network)
+    for run in (halves, whole)
+  )
+  jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_steps_after_the_last_checkpoint_are_not_counted_twice(engine, run_in):
+  run = run_in("interrupted")
+  engine.train(dataclasses.replace(run, steps=4))
+  log = metrics.MetricsLog(run.directory, step=4)
+  log.write(5, loss=123.0, tokens=1, seconds=1.0)
+  log.close()
+  with open(f"{run.directory}/metrics.jsonl", "a") as file:
+    file.write('{"step": 6, "lo')
+  engine.train(run)
+  rows = [r["step"] for r in metrics.read(run.directory) if "seconds" in r]
+  assert rows == [1, 2, 3, 4, 5, 6]
+  assert 123.0 not in _losses(run.directory).values()
+
+
+def test_a_finished_run_is_left_alone(engine, run_in):
+  run = run_in("done")
+  engine.train(run)
+  before = metrics.read(run.directory)
+  engine.train(run)
+  assert metrics.read(run.directory) == before
+
+
+def test_the_first_loss_is_the_mean_cross_entropy_of_the_first_batch(run):
+  key = jax.random.key(run.seed)
+  optimizer = optimizers.adafactor(run.schedule)
+  state = step.initial_state(run.network, optimizer, key)
+  batch = next(batches.training(run, start=0))
+  _, measured = step.train_step(
+    state,
+    batch,
+    network=run.network,
+    optimizer=optimizer,
+    z_loss=run.z_loss,
+    seed=run.seed,
+  )
+  logits = encoder_decoder.Transformer(run.network).apply(
+    {"params": state.parameters},
+    *(
+      batch[f"{name}_tokens"]
+      for name in ("encoder_input", "decoder_input", "decoder_target")
+    ),
+  )
+  logits = np.asarray(logits, np.float64)
+  log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  targets = batch["decoder_target_tokens"]
+  chosen = np.take_along_axis(log_p, targets[..., None], -1)[..., 0]
+  assert float(measured.loss) == pytest.approx(
+    -chosen[targets > 0].mean(), abs=1e-5
+  )
+  assert float(measured.tokens) == (targets > 0).sum()
+
+
+def test_evaluation_batches_are_the_same_for_every_seed(run):
+  first = batches.evaluation(run)["hq"]
+  second = batches.evaluation(dataclasses.replace(run, seed=7))["hq"]
+  assert len(first) == 3
+  for ours, theirs in zip(first, second, strict=True):
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+  # Ten lines in batches of four: the last batch is half empty, and full size.
+  assert first[-1]["decoder_target_tokens"].shape == (4, 8)
+  assert (first[-1]["decoder_loss_weights"].sum(axis=1) > 0).tolist() == [
+    *(True, True, False, False)
+  ]
+
+
+def test_batch_k_does_not_depend_on_where_a_run_starts(run):
+  whole = batches.training(run, start=0)
+  third = [next(whole) for _ in range(4)][3]
+  resumed = next(batches.training(run, start=3))
+  jax.tree.map(np.testing.assert_array_equal, third, resumed)
+
+
+def test_seeds_change_the_order(run):
+  first = next(batches.training(run, start=0))
+  other = next(batches.training(dataclasses.replace(run, seed=1), start=0))
+  assert (first["encoder_input_tokens"] != other["encoder_input_tokens"]).any()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(engine, run_in):
+  run = run_in("diverged", schedule=optimizers.rsqrt(base=1e30, warmup_steps=1))
+  with pytest.raises(FloatingPointError, match="diverged: the loss is .* step"):
+    engine.train(run)
+
+
+def test_the_schedule_is_constant_then_falls_as_the_square_root():
+  schedule = optimizers.rsqrt(base=1.0, warmup_steps=10_000)
+  assert float(schedule(0)) == float(schedule(10_000)) == pytest.approx(0.01)
+  assert float(schedule(40_000)) == pytest.approx(0.005)
