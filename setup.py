@@ -7,6 +7,8 @@ CORE = [
   "clu",
   "flax",
   "gin-config",
+  # TFDS imports it to define a dataset, and does not declare it.
+  "importlib_resources",
   "jax",
   "jaxtyping",
   "matplotlib",

@@ -170,7 +170,12 @@ class _Pool:
   def _environment(self, job: Job) -> dict[str, str]:
     return os.environ | {
       progress.FILE_VARIABLE: str(self._bar_file(job)),
-      "TF_CPP_MIN_LOG_LEVEL": "2",
+      "TF_CPP_MIN_LOG_LEVEL": "3",
+      # The same step is compiled by many runs: once is enough.
+      "JAX_COMPILATION_CACHE_DIR": str((self._root / "cache").absolute()),
+      # XLA takes fresh memory for each step; with huge pages a step of the
+      # quickstart spends 0.02 s on page faults instead of 0.17 s.
+      "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
       "PYTHONPATH": os.pathsep.join(
         [str(gin_config.ROOT), os.environ.get("PYTHONPATH", "")]
       ).rstrip(os.pathsep),

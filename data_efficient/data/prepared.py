@@ -12,7 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_efficient import progress
-from data_efficient.data import corpora, corpus_index, vocabularies
+from data_efficient.data import (
+  corpora,
+  corpus_index,
+  installed_text,
+  vocabularies,
+)
 from data_efficient.data import splits as splitting
 from data_efficient.models import tokenizers
 
@@ -74,6 +79,8 @@ class Prepared:
     }
 
   def _source(self, corpus: corpora.Corpus, name: str) -> splitting.Source:
+    if isinstance(corpus, installed_text.InstalledText):
+      _build(corpus)
     shards = corpus.shards()
     with progress.bar(f"index {corpus.name}", total=len(shards)) as advance:
       index = corpus_index.build(
@@ -82,6 +89,12 @@ class Prepared:
         progress=lambda done, total: advance(1),
       )
     return splitting.Source(corpus, index)
+
+
+def _build(corpus: installed_text.InstalledText) -> None:
+  total = len(corpus.packages)
+  with progress.bar("collect installed text", total=total) as advance:
+    corpus.build(progress=lambda done, total: advance(1))
 
 
 def inside(*, directory: str, name: str) -> str:

@@ -54,9 +54,9 @@ def span_corruption(
   )
   if lengths.spans > tokenizers.SENTINELS:
     raise ValueError(
-      f"inputs={inputs} tokens have {lengths.spans} masked spans, but there are "
-      f"{tokenizers.SENTINELS} sentinels: shorten inputs, lower noise_density "
-      "or raise mean_span_length"
+      f"inputs={inputs} tokens have {lengths.spans} masked spans, but there "
+      f"are {tokenizers.SENTINELS} sentinels: shorten inputs, lower "
+      "noise_density or raise mean_span_length"
     )
   features = seqio_vocabulary(vocabulary)
   steps = [

@@ -25,7 +25,7 @@ ANSWERS = ("yes", "Yes", "YES", "no", "No", "NO")
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 _LINE = 2000  # characters; SentencePiece drops lines of over 4,192 bytes
 _MARGIN = 0.01  # in log-probability, by which an answer beats its own split
-_NORMAL = 1  # ModelProto.SentencePiece.Type.NORMAL
+_NORMAL, _UNUSED = 1, 5  # of ModelProto.SentencePiece.Type
 
 
 class VocabularyError(ValueError):
@@ -161,32 +161,37 @@ def _with_answers(model: bytes) -> bytes:
   from sentencepiece import sentencepiece_model_pb2
 
   proto = sentencepiece_model_pb2.ModelProto.FromString(model)
-  present = {piece.piece for piece in proto.pieces}
-  missing = [word for word in ANSWERS if _SPACE + word not in present]
-  present_answers = {_SPACE + word for word in ANSWERS}
+  answers = {_SPACE + word: word for word in ANSWERS}
+  normal = [piece for piece in proto.pieces if piece.type == _NORMAL]
+  missing = sorted(set(answers) - {piece.piece for piece in normal})
   rarest = [
     piece
-    for piece in sorted(proto.pieces, key=lambda piece: piece.score)
-    if piece.type == _NORMAL
-    and len(piece.piece) > 1
-    and piece.piece not in present_answers
+    for piece in sorted(normal, key=lambda piece: piece.score)
+    if len(piece.piece) > 1 and piece.piece not in answers
   ]
-  for piece, word in zip(rarest, missing, strict=False):
-    piece.piece = _SPACE + word
-    piece.score = -1e6  # so that the answer's best split is what it was
-  for word in ANSWERS:
-    _raise_score(proto, word)
+  if len(rarest) < len(missing):
+    raise VocabularyError(
+      f"{len(rarest)} pieces of two letters or more leave no place for the "
+      f"answers {', '.join(missing)}: raise the number of pieces"
+    )
+  for piece, answer in zip(rarest, missing, strict=False):
+    piece.piece, piece.type = answer, _UNUSED
+  for piece in proto.pieces:
+    if piece.piece in answers:
+      split = _split_score(proto, answers[piece.piece])
+      if piece.type == _UNUSED or split > piece.score:
+        piece.score, piece.type = split + _MARGIN, _NORMAL
   return proto.SerializeToString(deterministic=True)
 
 
-def _raise_score(proto: Any, word: str) -> None:
-  """Gives an answer the score of its best split, and a little more."""
+def _split_score(proto: Any, word: str) -> float:
+  """Returns the log-probability of a word's pieces, as the model cuts it."""
   import sentencepiece
 
   processor = sentencepiece.SentencePieceProcessor()
   processor.LoadFromSerializedProto(proto.SerializeToString())
   ids = processor.EncodeAsIds(word)
-  if len(ids) > 1:
-    answer = processor.PieceToId(_SPACE + word)
-    split = sum(processor.GetScore(number) for number in ids)
-    proto.pieces[answer].score = split + _MARGIN
+  if any(processor.IsByte(number) for number in ids):
+    # A letter that the text lacks: the model has no price for it.
+    return min(piece.score for piece in proto.pieces)
+  return sum(processor.GetScore(number) for number in ids)

@@ -95,28 +95,6 @@ def load_parameters(
   return _load_orbax(_find_item(directory), config=config, shardings=shardings)
 
 
-def check_vocabulary(
-  config: encoder_decoder.T5Config, *, vocab_size: int
-) -> None:
-  """Refuses a tokenizer whose ids the network has no embeddings for.
-
-  The network may have more: published ones are padded to a round number.
-
-  Args:
-    config: the network.
-    vocab_size: pieces of the tokenizer.
-
-  Raises:
-    CheckpointError: the tokenizer is larger.
-  """
-  if vocab_size > config.vocab_size:
-    raise CheckpointError(
-      f"a tokenizer of {vocab_size} pieces with a network of"
-      f" {config.vocab_size} embeddings: use the tokenizer that the network"
-      " was trained with"
-    )
-
-
 def _load_orbax(
   item: _Item, *, config: encoder_decoder.T5Config, shardings: Any
 ) -> encoder_decoder.Parameters:

@@ -98,45 +98,6 @@ def parameter_shardings(
   )
 
 
-def state_shardings(
-  config: encoder_decoder.T5Config, state: Any, mesh: Mesh
-) -> Any:
-  """A tree like `state`, with the sharding of each array.
-
-  An array lies like the parameter at the end of its path when it has that
-  parameter's shape (the parameter itself, its unfactored moments); everything
-  else, small, is on every device.
-
-  Args:
-    config: the network.
-    state: any tree that holds parameter trees: arrays or their shapes.
-    mesh: the mesh.
-
-  Raises:
-    PartitioningError: an axis does not divide over the mesh.
-  """
-  shardings = _by_path(parameter_shardings(config, mesh))
-  shapes = _by_path(encoder_decoder.parameter_shapes(config))
-  whole = replicated(mesh)
-
-  def sharding(path: Any, leaf: Any) -> NamedSharding:
-    names = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
-    for start in range(len(names)):
-      name = names[start:]
-      if name in shapes and shapes[name].shape == leaf.shape:
-        return shardings[name]
-    return whole
-
-  return jax.tree_util.tree_map_with_path(sharding, state)
-
-
-def _by_path(tree: Any) -> dict[tuple[str, ...], Any]:
-  return {
-    tuple(jax.tree_util.keystr((key,), simple=True) for key in path): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
-
-
 @contextlib.contextmanager
 def activate(mesh: Mesh) -> Iterator[None]:
   """Makes the layers' own constraints hold inside: call jitted steps in it."""

@@ -57,7 +57,7 @@ class Embedding:
     """Nothing to prepare."""
 
   def score(self, batch: Sequence[str]) -> interface.Scores:
-    """Column "embedding", float32 [n, e], of `n` texts."""
+    """Columns "embedding", float32 [n, e], and "score", its L2 norm."""
     pieces = [self.tokenizer.encode(text) for text in batch]
     kept = [row for row, ids in enumerate(pieces) if ids]
     width = self.judge.config.emb_dim
@@ -75,7 +75,11 @@ class Embedding:
       interface.SCORED if ids else interface.unscorable("empty")
       for ids in pieces
     ]
-    return interface.Scores(statuses, {"embedding": vectors})
+    columns = {
+      "score": np.linalg.norm(vectors, axis=1),
+      "embedding": vectors,
+    }
+    return interface.Scores(statuses, columns)
 
 
 @functools.partial(jax.jit, static_argnames="config")

@@ -11,7 +11,6 @@ import importlib
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +18,7 @@ import jax
 import numpy as np
 
 from data_efficient.models import checkpoints, encoder_decoder, partitioning
-from data_efficient.training import batches, metrics
+from data_efficient.training import batches, t5x_log
 from data_efficient.training.run import Run
 
 _CHECKOUTS = ("t5x", "airio", "jestimator")
@@ -63,7 +62,7 @@ class T5X:
     if start >= run.steps:
       return
     train = _module("train")
-    log = _Log(run, start=start) if jax.process_index() == 0 else None
+    log = t5x_log.Log(run, start=start) if jax.process_index() == 0 else None
     settings = _settings(run, self, start=start, log=log)
     train.train(**settings)
     if log is not None:
@@ -116,7 +115,7 @@ def _check_periods(run: Run) -> None:
 
 
 def _settings(
-  run: Run, engine: T5X, *, start: int, log: "_Log | None"
+  run: Run, engine: T5X, *, start: int, log: t5x_log.Log | None
 ) -> dict[str, Any]:
   """The arguments of `t5x.train.train`."""
   utils = _module("utils")
@@ -234,18 +233,25 @@ def _evaluation(
   import tensorflow as tf
 
   del config
+  fixed = batches.evaluation(run)
+  for label, found in fixed.items():
+    if not found:
+      raise T5XError(
+        f"the evaluation set {label!r} has no example:"
+        f" {run.evaluation_tasks[label]} is empty"
+      )
   return {
     label: tf.data.Dataset.from_tensor_slices(
       {
-        name: np.stack([batch[name][shard::num_shards] for batch in fixed])
-        for name in fixed[0]
+        name: np.stack([batch[name][shard::num_shards] for batch in found])
+        for name in found[0]
       }
     )
-    for label, fixed in batches.evaluation(run).items()
+    for label, found in fixed.items()
   }
 
 
-def _actions(log: "_Log | None") -> dict[str, list[Any]]:
+def _actions(log: t5x_log.Log | None) -> dict[str, list[Any]]:
   if log is None:
     return {}
   base = _module("trainer").BaseAction
@@ -263,53 +269,3 @@ def _actions(log: "_Log | None") -> dict[str, list[Any]]:
       return False
 
   return {"TRAIN": [Action(log.trained)], "TRAIN_EVAL": [Action(log.evaluated)]}
-
-
-class _Log:
-  """RUN/metrics.jsonl in the rows of the local engine."""
-
-  def __init__(self, run: Run, *, start: int):
-    self._run = run
-    self._log = metrics.MetricsLog(run.directory, step=start)
-    rows = list(_counted(run, start))
-    self._tokens = max((row["tokens"] for row in rows), default=0)
-    self._seconds = max((row["seconds"] for row in rows), default=0.0)
-
-  def trained(self, step: int, label: str, values: dict[str, Any]) -> None:
-    del label
-    loss = float(values["token_loss"])
-    if not np.isfinite(loss):
-      raise FloatingPointError(
-        f"{self._run.directory}: the loss is {loss} at step {step}; lower the"
-        " learning rate; the last checkpoint is from before this step"
-      )
-    self._tokens += int(values["tokens"])
-    self._seconds += float(values["timing/seconds"])
-    self._log.write(
-      step,
-      loss=loss,
-      learning_rate=float(self._run.schedule(step - 1)),
-      tokens=self._tokens,
-      seconds=round(self._seconds, 3),
-    )
-
-  def evaluated(self, step: int, label: str, values: dict[str, Any]) -> None:
-    if (step, label) in self._log.seen:
-      return
-    self._log.write(
-      step,
-      evaluation=label,
-      loss=float(values["token_loss"]),
-      accuracy=float(values["accuracy"]),
-      tokens=self._tokens,
-    )
-
-  def close(self) -> None:
-    self._log.close()
-
-
-def _counted(run: Run, start: int) -> Iterator[dict[str, Any]]:
-  """Earlier rows that count tokens and seconds up to step `start`."""
-  for row in metrics.read(run.directory):
-    if row["step"] <= start and "seconds" in row:
-      yield row

@@ -73,7 +73,21 @@ def test_answers_add_no_cut_to_other_words(tmp_path, monkeypatch):
     assert after.decode(after.encode(word)) == word
 
 
-@pytest.mark.parametrize("word", vocabularies.ANSWERS)
+def test_answers_of_unseen_letters(tmp_path):
+  texts = [text.lower().replace("s", "z") for text in _texts()]
+  vocabularies.train(texts, tmp_path / "m", pieces=330)
+  path = str(tmp_path / "m")
+  processor = sentencepiece.SentencePieceProcessor(model_file=path)
+  assert processor.is_byte(processor.encode("S")[-1])
+  for word in vocabularies.ANSWERS:
+    assert processor.encode(word, out_type=str) == ["▁" + word]
+  ids = range(processor.get_piece_size())
+  assert min(processor.get_score(number) for number in ids) > -100
+  with pytest.raises(vocabularies.VocabularyError, match="leave no place"):
+    vocabularies.train(["ab ba aab"] * 50, tmp_path / "n", pieces=264)
+
+
+@pytest.mark.parametrize("word", ["yes", "Yes", "No"])
 def test_an_answer_scores_as_its_split_does(tmp_path, word):
   processor = _train(tmp_path / "m")
   whole, split = [

@@ -142,12 +142,6 @@ def test_unreadable_metadata(saved, config, tmp_path):
     checkpoints.load_parameters(tmp_path, config=config)
 
 
-def test_a_tokenizer_larger_than_the_network(config):
-  checkpoints.check_vocabulary(config, vocab_size=40)
-  with pytest.raises(CheckpointError, match="41 pieces .* 40 embeddings"):
-    checkpoints.check_vocabulary(config, vocab_size=41)
-
-
 def test_paths_round_trip(parameters):
   flat = parameter_trees.flatten(parameters)
   assert "encoder/layers_0/mlp/wi_0/kernel" in flat

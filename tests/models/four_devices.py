@@ -35,22 +35,6 @@ def test_parameters_lie_as_the_rules_say(config, mesh):
     assert sharding.spec == PartitionSpec(*spec) and sharding.mesh == mesh
 
 
-def test_state_follows_its_parameters(config, parameters, mesh):
-  state = {
-    "step": np.zeros(()),
-    "parameters": parameters,
-    "moments": [jax.tree.map(lambda leaf: leaf[..., :1], parameters)],
-  }
-  shardings = partitioning.state_shardings(config, state, mesh)
-  assert shardings["parameters"] == partitioning.parameter_shardings(
-    config, mesh
-  )
-  whole = partitioning.replicated(mesh)
-  assert shardings["step"] == whole
-  moment = shardings["moments"][0]["decoder"]["logits_dense"]["kernel"]
-  assert moment == whole
-
-
 def test_an_axis_that_does_not_divide_is_named(config, mesh):
   odd = dataclasses.replace(config, vocab_size=41)
   with pytest.raises(
