@@ -184,7 +184,6 @@ class AskLlm:
       "score": values[:, 0],
       "log_p_no": values[:, 1],
       "document_tokens": lengths,
-      "truncated": lengths > self.question.document_tokens,
     }
     return interface.Scores(statuses, columns)
 
