@@ -25,3 +25,11 @@ def shared(root) -> pathlib.Path:
   if not (path / "data").is_dir():
     pytest.skip(f"no real data: {path} is not there")
   return path
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory):
+  """One finished quickstart of test size, for all tests; do not change it."""
+  from tests import quickstarts
+
+  return quickstarts.run_all(tmp_path_factory.mktemp("quickstart"))

@@ -77,6 +77,11 @@ class Writer:
       raise ArtifactError(
         f"{self.directory}: is a file; a directory is needed there"
       ) from error
+    found = self._found(kind, identity)
+    if found is not None and found.complete:
+      # Nothing to write, so no lock: many processes may open it at once.
+      self._manifest = found
+      return
     self._lock = _acquire(self.directory)
     try:
       self._open(kind, identity)
@@ -87,10 +92,18 @@ class Writer:
   def _open(self, kind: str, identity: dict[str, Any]) -> None:
     for leftover in self.directory.glob("*" + _TEMPORARY):
       leftover.unlink()
-    if not (self.directory / manifests.MANIFEST).exists():
-      self._manifest = Manifest(self.directory, kind, identity, {}, False, {})
-      self._write_manifest()
+    # Read again: before we had the lock, another writer may have finished.
+    found = self._found(kind, identity)
+    if found is not None:
+      self._manifest = found
       return
+    self._manifest = Manifest(self.directory, kind, identity, {}, False, {})
+    self._write_manifest()
+
+  def _found(self, kind: str, identity: dict[str, Any]) -> Manifest | None:
+    """The manifest that is there, less the parts that are not."""
+    if not (self.directory / manifests.MANIFEST).exists():
+      return None
     found = read_manifest(self.directory, kind=kind, complete=False)
     check_identity(self.directory, found.identity, identity)
     parts = {
@@ -99,7 +112,7 @@ class Writer:
       if _size(self.directory / name) == facts["bytes"]
     }
     complete = found.complete and len(parts) == len(found.parts)
-    self._manifest = found._replace(
+    return found._replace(
       parts=parts,
       complete=complete,
       summary=found.summary if complete else {},

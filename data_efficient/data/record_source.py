@@ -5,16 +5,26 @@ Every example carries `shard` and `position` beside `text`, so that the first
 preprocessor of a task can look it up in a selection.
 """
 
+from typing import Any
+
 import seqio
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
-from data_efficient.data import corpora
+from data_efficient.data import corpora, preprocessors, tfds_corpus
 
 _SIGNATURE = {
   "text": tf.TensorSpec((), tf.string),
   "shard": tf.TensorSpec((), tf.string),
   "position": tf.TensorSpec((), tf.int64),
 }
+
+
+def of(corpus: corpora.Corpus, *, shuffle_records: int) -> seqio.DataSource:
+  """The source that reads a corpus of any kind."""
+  if isinstance(corpus, tfds_corpus.Tfds):
+    return TfdsSource(corpus)
+  return RecordSource(corpus, shuffle_records=shuffle_records)
 
 
 class RecordSource(seqio.DataSource):
@@ -70,3 +80,50 @@ class RecordSource(seqio.DataSource):
     if shuffle:
       dataset = dataset.shuffle(self._shuffle_records, seed=seed)
     return dataset
+
+
+class TfdsSource(seqio.DataSource):
+  """Reads a TFDS dataset by TFDS itself, with the ids of its records.
+
+  seqio's own TFDS source has no way to ask for `tfds_id`.
+  """
+
+  def __init__(self, corpus: tfds_corpus.Tfds):
+    """Reads the corpus's split under the name "train"."""
+    super().__init__(splits=("train",), caching_permitted=True)
+    self._corpus = corpus
+
+  @property
+  def supports_arbitrary_sharding(self) -> bool:
+    """False: a file is the smallest piece that a host can own."""
+    return False
+
+  def list_shards(self, split: str) -> list[str]:
+    """Names of the split's files."""
+    del split
+    return self._corpus.shards()
+
+  def get_dataset(
+    self,
+    split: str = "train",
+    shuffle: bool = True,
+    seed: int | None = None,
+    shard_info: seqio.ShardInfo | None = None,
+    **unused: Any,
+  ) -> tf.data.Dataset:
+    """Examples {"text", "shard", "position"} of the files of `shard_info`."""
+    del split, unused
+    reading = tfds.ReadConfig(
+      add_tfds_id=True, shuffle_seed=seed, skip_prefetch=True
+    )
+    if shard_info:
+      reading.input_context = tf.distribute.InputContext(
+        num_input_pipelines=shard_info.num_shards,
+        input_pipeline_id=shard_info.index,
+      )
+    dataset = self._corpus.builder.as_dataset(
+      split=self._corpus.split, shuffle_files=shuffle, read_config=reading
+    )
+    return preprocessors.identify_by_tfds_id(
+      dataset, text_feature=self._corpus.text_feature
+    )

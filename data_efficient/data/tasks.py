@@ -74,7 +74,7 @@ def span_corruption(
     ),
     seqio.preprocessors.append_eos_after_trim,
   ]
-  source = record_source.RecordSource(corpus, shuffle_records=SHUFFLE_RECORDS)
+  source = record_source.of(corpus, shuffle_records=SHUFFLE_RECORDS)
   return _register("span_corruption", source, steps, features)
 
 

@@ -82,7 +82,7 @@ class Tfds:
     from etils import epath
 
     return {
-      "dataset": self._builder.info.full_name,
+      "dataset": self.builder.info.full_name,
       "split": self.split,
       "text_feature": self.text_feature,
       "group_feature": self.group_feature,
@@ -93,7 +93,12 @@ class Tfds:
     }
 
   @functools.cached_property
-  def _builder(self) -> Any:
+  def builder(self) -> Any:
+    """The prepared dataset's `tfds.core.DatasetBuilder`.
+
+    Raises:
+      CorpusError: no such dataset, split or feature, or no TFRecord files.
+    """
     import tensorflow_datasets as tfds
 
     try:
@@ -136,7 +141,7 @@ class Tfds:
 
   @functools.cached_property
   def _files(self) -> dict[str, tuple[str, int]]:
-    split = self._builder.info.splits[self.split]
+    split = self.builder.info.splits[self.split]
     instructions = split.file_instructions
     return {
       instruction.basename(): (
@@ -153,7 +158,7 @@ class Tfds:
     wanted = {self.text_feature: True}
     if self.group_feature:
       wanted[self.group_feature] = True
-    features = self._builder.info.features
+    features = self.builder.info.features
     parts = tfds.decode.PartialDecoding(wanted).extract_features(features)
     dataset = (
       tf.data.TFRecordDataset(path).skip(start).map(parts.deserialize_example)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_efficient.data import score_sets, selections
-from tests.cli.conftest import run_job, write_corpus
+from tests.quickstarts import run_job, write_corpus
 
 SAMPLERS = {"full", "random", "ask_llm", "density", "quality_classifier"}
 

@@ -176,3 +176,19 @@ def test_differences_tell_booleans_from_numbers():
   assert manifests.differences({"a": 1}, {"a": True}) == [
     "a: found 1, expected true"
   ]
+
+
+def test_a_finished_artifact_is_opened_by_many_at_once(tmp_path):
+  path = tmp_path / "done"
+  with artifacts.Writer(path, kind="test", identity={"a": 1}) as writer:
+    writer.write_bytes("part", b"data")
+    writer.finish()
+  with (
+    artifacts.Writer(path, kind="test", identity={"a": 1}) as first,
+    artifacts.Writer(path, kind="test", identity={"a": 1}) as second,
+  ):
+    assert first.complete and second.complete
+    with pytest.raises(artifacts.ArtifactError, match="closed"):
+      second.finish()
+  with pytest.raises(artifacts.ArtifactError, match="a: found 1, expected 2"):
+    artifacts.Writer(path, kind="test", identity={"a": 2})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One whole quickstart on a small corpus, in this process, for all tests."""
+"""A quickstart of test size: its corpus, its gin files, its jobs."""
 
 import json
 import pathlib
@@ -133,9 +133,8 @@ class Experiment:
     return json.loads((self.root / "results.json").read_text())
 
 
-@pytest.fixture(scope="session")
-def experiment(tmp_path_factory) -> Experiment:
-  root = tmp_path_factory.mktemp("quickstart")
+def run_all(root: pathlib.Path) -> Experiment:
+  """A whole quickstart on a small corpus, in this process."""
   files = write_corpus(root / "files")
   small = write_small(root / "gin")
   with pytest.MonkeyPatch.context() as monkeypatch:
