@@ -129,3 +129,16 @@ def test_the_paper_s_setting_is_what_ships(monkeypatch):
     *("rsqrt.base = 1.0", "rsqrt.warmup_steps = 10000"),
   ):
     assert line in text
+
+
+def test_the_readme_s_command_for_a_real_judge_parses(root):
+  import re
+  import shlex
+
+  text = (root / "README.md").read_text().replace("\\\n", " ")
+  (line,) = re.findall(r"python -m data_efficient (score .*)", text)
+  words = shlex.split(line)[1:]
+  files = [w.split("=", 1)[1] for w in words if w.startswith("--gin_file=")]
+  bindings = [w[len("--gin.") :] for w in words if w.startswith("--gin.")]
+  gin_config.parse(files, bindings)
+  assert "JUDGE_KIND = 'flan_t5_small'" in gin_config.resolved()

@@ -16,6 +16,7 @@ WORDS = (
   " them write would like so these her long make thing see him two has look"
 ).split()
 BINDINGS = {
+  "JUDGE_TOKENS": 400,
   "STEPS": 4,
   "SEEDS": (0, 1),
   "COMPARED_SEEDS": (0, 1),

@@ -19,7 +19,7 @@ FILE = "cost.json"
 
 
 @contextlib.contextmanager
-def measured(directory: str) -> Iterator[None]:
+def measured(directory: artifacts.PathLike) -> Iterator[None]:
   """Adds the seconds of the block to DIRECTORY/cost.json, also on failure."""
   before, began = seconds(directory), time.perf_counter()
   try:
@@ -31,7 +31,7 @@ def measured(directory: str) -> Iterator[None]:
       artifacts.atomic_write(pathlib.Path(directory, FILE), data)
 
 
-def seconds(directory: str) -> float:
+def seconds(directory: artifacts.PathLike) -> float:
   """Seconds spent on a directory so far; 0.0 if nothing was measured."""
   path = pathlib.Path(directory, FILE)
   return json.loads(path.read_text())["seconds"] if path.exists() else 0.0

@@ -41,6 +41,7 @@ def quickstart(
   vocabulary: Sequence[str],
   vocabulary_bindings: Mapping[str, object],
   judge: str,
+  judge_tokens: int,
   model: str,
   engine: str,
   train: str,
@@ -58,6 +59,7 @@ def quickstart(
     vocabulary: gin files that bind VOCABULARY.
     vocabulary_bindings: macros for them.
     judge: gin file of the run that teaches the judge.
+    judge_tokens: tokens of the judge's input, the question included.
     model: gin file of the judge's network.
     engine: gin file that binds ENGINE.
     train: gin file of the pre-training run.
@@ -77,6 +79,7 @@ def quickstart(
     },
     corpus=tuple(corpus),
     corpus_bindings={"PREPARED": str(root / "corpus"), **corpus_bindings},
+    judge_tokens=judge_tokens,
   )
   steps = [
     *chain.scoring(samplers, judge=judge, model=model, engine=engine),
@@ -103,6 +106,7 @@ class _Chain:
   data_bindings: Mapping[str, object]
   corpus: Sequence[str]
   corpus_bindings: Mapping[str, object]
+  judge_tokens: int
 
   def path(self, *names: str) -> str:
     return str(self.root.joinpath(*names))
@@ -118,7 +122,11 @@ class _Chain:
         name="teach_judge",
         verb="train",
         gin_files=(judge, engine, *self.data),
-        bindings={"OUTPUT": self.path("judge"), **self.data_bindings},
+        bindings={
+          "OUTPUT": self.path("judge"),
+          "JUDGE_TOKENS": self.judge_tokens,
+          **self.data_bindings,
+        },
         needs=["token_counts"],
       )
     if "gin/scorers/density.gin" in used:
@@ -138,6 +146,8 @@ class _Chain:
     if model:
       files, needs = (model,), ["teach_judge"]
       bindings = {"JUDGE_CHECKPOINT": self.path("judge")}
+    if name == "ask_llm":
+      bindings |= {"JUDGE_TOKENS": self.judge_tokens}
     data = self.data, self.data_bindings
     if name not in ("token_counts", "ask_llm", "embedding"):
       data = self.corpus, self.corpus_bindings

@@ -6,11 +6,11 @@ import pathlib
 
 from data_efficient.cli import examples
 from data_efficient.data import artifacts, prepared
-from data_efficient.evaluation import page
+from data_efficient.evaluation import figures, page
 
 
 def report(*, corpus: prepared.Prepared, experiment: str) -> None:
-  """Writes EXPERIMENT/index.html from EXPERIMENT/results.json.
+  """Writes index.html, and its main curve as hq_loss.svg, from results.json.
 
   Args:
     corpus: where the examples' text is read.
@@ -28,4 +28,6 @@ def report(*, corpus: prepared.Prepared, experiment: str) -> None:
     ) from error
   text = page.render(results, examples.collect(corpus, root))
   artifacts.atomic_write(root / "index.html", text.encode())
+  curves = figures.picture(results, "hq_loss")
+  artifacts.atomic_write(root / "hq_loss.svg", curves.encode())
   print(root / "index.html")

@@ -112,6 +112,11 @@ def concatenate_and_split(
   )
 
 
+def drop_single_tokens(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """Leaves out pieces of one token: nothing could be masked and kept."""
+  return dataset.filter(lambda example: tf.size(example["targets"]) > 1)
+
+
 @seqio.map_over_dataset(num_seeds=1)
 def span_corruption(
   example,

@@ -66,6 +66,7 @@ def span_corruption(
     functools.partial(
       preprocessors.concatenate_and_split, length=lengths.tokens
     ),
+    preprocessors.drop_single_tokens,
     functools.partial(
       preprocessors.span_corruption,
       noise_density=noise_density,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from data_efficient.evaluation import markup, names, svg
+from data_efficient.evaluation import markup, names, style, svg
 from data_efficient.evaluation.markup import Html, element
 
 TITLES = {
@@ -82,6 +82,29 @@ def _common(
 
 def loss_curves(results: Mapping, loss: str) -> Html:
   """Loss against steps: a line a sampler, its seeds as a band, Full dashed."""
+  caption = _caption(loss, results["target"][loss])
+  return svg.figure(
+    *_curves(results, loss), **_frame_facts(loss), caption=caption
+  )
+
+
+def picture(results: Mapping, loss: str) -> str:
+  """The same curves as an SVG file that stands alone."""
+  drawing = svg.drawing(
+    *_curves(results, loss), **_frame_facts(loss), css=style.CSS
+  )
+  return f"{drawing}\n"
+
+
+def _frame_facts(loss: str) -> dict:
+  return {
+    "height": 304,
+    "title": f"The {TITLES[loss]} along training",
+    "key": loss.replace("_", "-"),
+  }
+
+
+def _curves(results: Mapping, loss: str) -> list[Html]:
   found = bands(results, loss)
   target = results["target"][loss]
   low, high = _frame(found, target)
@@ -104,10 +127,7 @@ def loss_curves(results: Mapping, loss: str) -> Html:
   if target is not None:
     marks.append(svg.line(x.start, y(target), x.end, y(target), "target"))
   marks += _labels(found, x, y)
-  title = f"The {TITLES[loss]} along training"
-  return svg.figure(
-    *marks, height=304, title=title, caption=_caption(loss, target), key=key
-  )
+  return marks
 
 
 def _caption(loss: str, target: float | int | None) -> str:

@@ -75,6 +75,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; overflow: hidden;
 .c-ask_llm { --c: var(--ask_llm); } .c-density { --c: var(--density); }
 .c-quality_classifier { --c: var(--quality_classifier); }
 .c-other { --c: var(--other); }
+.paper { fill: var(--paper); }
 .grid { stroke: var(--rule); stroke-width: .8; }
 .axis { stroke: var(--soft); stroke-width: 1; }
 .tick { fill: var(--soft); font-size: 11.5px; }

@@ -96,12 +96,18 @@ def _pairs(points: Sequence[tuple[Number, Number]]) -> list[str]:
   return [f"{x:.2f} {y:.2f}" for x, y in points]
 
 
-def figure(
-  *children: Html, height: Number, title: str, caption: str, key: str
+def drawing(
+  *children: Html, height: Number, title: str, key: str, css: str = ""
 ) -> Html:
-  """An SVG with its caption; `title` is what a screen reader says of it."""
+  """An SVG; `title` is what a screen reader says of it.
+
+  With `css` it needs no page around it.
+  """
   name = f"figure-{key}"
-  drawing = element(
+  if css:
+    paper = element("rect", width="100%", height="100%", class_="paper")
+    children = (element("style", Html(css)), paper, *children)
+  return element(
     "svg",
     element("title", title, id=name),
     *children,
@@ -111,7 +117,14 @@ def figure(
     aria_labelledby=name,
     xmlns="http://www.w3.org/2000/svg",
   )
-  return element("figure", drawing, element("figcaption", caption))
+
+
+def figure(
+  *children: Html, height: Number, title: str, caption: str, key: str
+) -> Html:
+  """A drawing with its caption."""
+  picture = drawing(*children, height=height, title=title, key=key)
+  return element("figure", picture, element("figcaption", caption))
 
 
 def axes(

@@ -163,9 +163,12 @@ class TargetEffectiveSampleSize:
         return self._bisect(measure, narrow, wide)
       best = min(best, (share, narrow))
       wide = narrow
+    return self._without_crossing(*best)
+
+  def _without_crossing(self, least: float, width: float) -> float:
     raise BandwidthError(
       f"no width brings the effective sample size to {self.share} of n: the "
-      f"least is {best[0]:.3f}, at width {best[1]:.4g}; ask for a larger "
+      f"least is {least:.3f}, at width {width:.4g}; ask for a larger "
       "share, or for more hashes a row"
     )
 
@@ -179,6 +182,21 @@ class TargetEffectiveSampleSize:
       else:
         wide = middle
     return narrow
+
+
+class NearestEffectiveSampleSize(TargetEffectiveSampleSize):
+  """The same, or the width of the least share where no width reaches it.
+
+  For jobs that run on any corpus; selections print the share that came out.
+  """
+
+  def identity(self) -> dict:
+    """The rule and its numbers."""
+    return super().identity() | {"rule": "nearest_effective_sample_size"}
+
+  def _without_crossing(self, least: float, width: float) -> float:
+    del least
+    return width
 
 
 def effective_share(

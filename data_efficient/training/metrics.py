@@ -2,6 +2,7 @@
 """A run's metrics: `metrics.jsonl` for reports, TensorBoard for people."""
 
 import json
+import os
 import pathlib
 
 from clu import metric_writers
@@ -43,7 +44,7 @@ class MetricsLog:
     self._writer.close()
 
 
-def read(directory: str) -> list[dict]:
+def read(directory: str | os.PathLike[str]) -> list[dict]:
   """All whole rows of a run's metrics; a torn last line is left out."""
   path = pathlib.Path(directory) / "metrics.jsonl"
   if not path.exists():

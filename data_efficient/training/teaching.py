@@ -57,9 +57,7 @@ def teaching(
     checkpoint_period: steps between checkpoints.
   """
   pretraining.check_vocabulary(network, vocabulary)
-  reference = list(corpus.splits.reference.texts())
-  held_out = [text for text in reference if _is_held_out(text)]
-  taught = [text for text in reference if not _is_held_out(text)]
+  held_out, taught = _divided(list(corpus.splits.reference.texts()))
   pool = list(corpus.splits.pool.texts())
 
   def task(texts, count: int, task_seed: int) -> str:
@@ -97,8 +95,16 @@ def teaching(
   )
 
 
-def _is_held_out(text: str) -> bool:
-  return xxhash.xxh3_64_intdigest(text.encode()) % 10 == 0
+def _divided(texts: list[str]) -> tuple[list[str], list[str]]:
+  """A tenth, at least one, by the order of their hashes; and the others."""
+  if len(texts) < 2:
+    raise ValueError(
+      f"{len(texts)} reference texts are too few to teach a judge with: raise "
+      "splits.Policy.reference_share, or bring more well-edited text"
+    )
+  ordered = sorted(texts, key=lambda text: xxhash.xxh3_64_digest(text.encode()))
+  count = max(1, len(texts) // 10)
+  return ordered[:count], ordered[count:]
 
 
 def facts(*, judge: str) -> dict[str, Any]:

@@ -150,9 +150,9 @@ def test_a_missing_checkpoint_is_named(experiment, tmp_path, capsys):
 
 def test_a_changed_prompt_is_refused_by_name(experiment, capsys):
   job = experiment.jobs["score_ask_llm"]
-  assert run_job(job, JUDGE_TOKENS=200) == 2
+  assert run_job(job, JUDGE_TOKENS=399) == 2
   error = capsys.readouterr().err
-  assert "max_input_tokens" in error and "224" in error and "200" in error
+  assert "max_input_tokens" in error and "400" in error and "399" in error
 
 
 def test_a_run_of_another_configuration_is_refused(experiment, capsys):

@@ -82,6 +82,16 @@ def test_documents_are_concatenated_and_no_token_is_lost():
   assert np.concatenate(pieces).tolist() == np.concatenate(documents).tolist()
 
 
+def test_a_piece_of_one_token_is_left_out_and_no_other():
+  pieces = [[1], [1, 2], [], [3, 4, 5]]
+  dataset = tf.data.Dataset.from_generator(
+    lambda: ({"targets": piece} for piece in pieces),
+    output_signature={"targets": tf.TensorSpec((None,), tf.int32)},
+  )
+  kept = preprocessors.drop_single_tokens(dataset)
+  assert [len(e["targets"]) for e in kept.as_numpy_iterator()] == [2, 3]
+
+
 def _corrupt(tokens, seed=0, **settings):
   settings = {"noise_density": 0.15, "mean_span_length": 3.0} | settings
   with seqio.utils.map_seed_manager(seed):

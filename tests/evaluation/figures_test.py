@@ -142,3 +142,13 @@ def test_cost_bars_are_in_proportion(results):
     108.6 / rows[0]["training"], rel=0.01
   )
   assert rows[0]["share"] == pytest.approx(108.6 / rows[0]["training"])
+
+
+def test_the_picture_stands_alone(results):
+  from xml.etree import ElementTree
+
+  text = figures.picture(results, "hq_loss")
+  root = ElementTree.fromstring(text)
+  assert root.tag == "{http://www.w3.org/2000/svg}svg"
+  assert ".band" in text and "--random" in text
+  assert figures.picture(results, "hq_loss") == text

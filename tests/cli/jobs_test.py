@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from data_efficient import progress
+from data_efficient.cli import cost, jobs
+
+
+def _job(name, *, verb="--help", needs=(), **bindings):
+  return jobs.Job(
+    name=name, verb=verb, gin_files=(), bindings=bindings, needs=needs
+  )
+
+
+def test_jobs_run_once_and_leave_their_logs(tmp_path, capsys):
+  chain = [_job("first"), _job("second", needs=["first"]), _job("third")]
+  jobs.run(chain, directory=str(tmp_path), workers=2)
+  assert "0 of 3 steps were done before" in capsys.readouterr().out
+  log = (tmp_path / "logs" / "second.log").read_text()
+  assert log.startswith("python -m data_efficient --help\n")
+  assert "usage:" in log
+  jobs.run(chain, directory=str(tmp_path), workers=2)
+  assert "3 of 3 steps were done before" in capsys.readouterr().out
+
+
+def test_a_job_whose_command_changed_runs_again(tmp_path, capsys):
+  jobs.run([_job("one")], directory=str(tmp_path), workers=1)
+  # argparse prints its help before it looks at the bindings.
+  jobs.run([_job("one", SEED=1)], directory=str(tmp_path), workers=1)
+  assert "0 of 1 steps" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_failed_job_names_its_command_log_and_error(tmp_path):
+  wrong = _job("wrong", verb="select", KEEP_FRACTOIN=0.2)
+  chain = [wrong, _job("after", needs=["wrong"])]
+  with pytest.raises(jobs.JobError) as raised:
+    jobs.run(chain, directory=str(tmp_path), workers=1)
+  message = str(raised.value)
+  assert "wrong failed (exit 2)" in message
+  assert "--gin.KEEP_FRACTOIN=0.2" in message
+  assert "did you mean KEEP_FRACTION?" in message
+  assert not (tmp_path / "logs" / "after.log").exists()
+  assert not (tmp_path / "done" / "wrong").exists()
+
+
+def test_cores_are_dealt_out_to_workers(monkeypatch):
+  monkeypatch.setattr(jobs.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 4})
+  assert jobs._shares(2) == [(0, 2, 4), (1, 3)]
+  assert jobs._shares(9) == [(0,), (1,), (2,), (3,), (4,)]
+
+
+def test_progress_goes_to_the_file_that_is_named(tmp_path, monkeypatch):
+  path = tmp_path / "bar"
+  monkeypatch.setenv(progress.FILE_VARIABLE, str(path))
+  with progress.bar("work", total=10, done=3) as advance:
+    assert progress.read(path) == progress.Progress("work", 3, 10)
+    advance(2)
+  assert progress.read(path) == progress.Progress("work", 5, 10)
+  path.write_text("{")
+  assert progress.read(path) is None
+
+
+def test_a_line_of_progress_has_rate_and_time_left():
+  line = progress.line(progress.Progress("score", 250, 1000), 50.0)
+  assert line == "score: 250 of 1,000 (25%), 50.0/s, 15 s left"
+
+
+def test_costs_of_interrupted_runs_add_up(tmp_path):
+  with cost.measured(str(tmp_path)):
+    pass
+  first = cost.seconds(tmp_path)
+  with pytest.raises(KeyError), cost.measured(str(tmp_path)):
+    raise KeyError
+  assert cost.seconds(tmp_path) >= first
+  assert cost.seconds(tmp_path / "nowhere") == 0.0
