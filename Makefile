@@ -12,13 +12,15 @@ CORPUS ?=
 HQ ?=
 OUTPUT ?= $(if $(CORPUS),out/quickstart_files,out/quickstart)
 RUN ?= gin/runs/quickstart.gin
+COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
+  CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))
 
 .PHONY: quickstart test lint tpu t5x clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
 	  $(if $(CORPUS),--gin_file=gin/data/quickstart_files$(if $(HQ),_with_hq).gin) \
-	  '--gin.OUTPUT=$(OUTPUT)' \
+	  '--gin.OUTPUT=$(OUTPUT)' '--gin.COMMAND=$(COMMAND)' \
 	  $(if $(CORPUS),'--gin.FILES=$(CORPUS)') $(if $(HQ),'--gin.HQ_FILES=$(HQ)')
 
 test: $(VENV)/test

@@ -95,6 +95,27 @@ def test_a_job_comes_after_the_jobs_that_it_needs(monkeypatch):
       seen.add(job.name)
 
 
+def _closure(job, jobs):
+  found = set(job.needs)
+  for name in job.needs:
+    found |= _closure(jobs[name], jobs)
+  return found
+
+
+def test_a_job_needs_whatever_makes_what_it_reads(monkeypatch):
+  jobs = {job.name: job for job in _jobs(monkeypatch, RUNS["quickstart"])}
+  makers = {job.bindings.get("OUTPUT"): name for name, job in jobs.items()}
+  for name, job in jobs.items():
+    reads = {
+      makers[value]
+      for macro, value in job.bindings.items()
+      if macro != "OUTPUT" and isinstance(value, str) and value in makers
+    }
+    assert reads <= _closure(job, jobs), name
+    # All share the corpus's directory, which the first job prepares.
+    assert name == "token_counts" or "token_counts" in _closure(job, jobs)
+
+
 def test_the_quickstart_is_what_its_issue_asks_for(monkeypatch):
   names = [job.name for job in _jobs(monkeypatch, RUNS["quickstart"])]
   runs = [name for name in names if name.startswith("train_")]

@@ -18,7 +18,6 @@ def evaluate(
   experiment: str,
   stages: Mapping[str, Mapping[str, str]],
   judged: Mapping[str, str],
-  judge_kind: str,
   command: str,
 ) -> None:
   """Writes EXPERIMENT/results.json; every figure comes from files.
@@ -30,7 +29,6 @@ def evaluate(
       directories that are not there were not needed.
     judged: what a table calls a scorer -> its score set (in the experiment),
       for how well the score tells evaluation sets from the pool.
-    judge_kind: name of the judge, "stand_in" if it was taught here.
     command: what reproduces the experiment.
 
   Raises:
@@ -39,7 +37,7 @@ def evaluate(
   root = pathlib.Path(experiment)
   found = results.assemble(
     sorted(path.parent for path in root.glob("runs/*/run.json")),
-    judge=_judge(corpus, root, judged, judge_kind),
+    judge=_judge(corpus, root, judged),
     scoring_seconds={
       sampler: {
         stage: cost.seconds(root / name)
@@ -58,12 +56,15 @@ def evaluate(
   print(root / "results.json")
 
 
-def _judge(corpus, root: pathlib.Path, judged, kind: str) -> dict:
-  facts = {"name": kind, "auc": {}}
+def _judge(corpus, root: pathlib.Path, judged) -> dict:
+  facts = {"auc": {}}
   for words, name in judged.items():
     if (root / name).is_dir():
-      scores = score_sets.ScoreSet.open(root / name).read(["score"])["score"]
-      facts["auc"] |= _separation(corpus, scores, words)
+      scores = score_sets.ScoreSet.open(root / name)
+      if judge := scores.identity["scorer"].get("judge"):
+        facts["name"] = judge["kind"]
+      values = scores.read(["score"])["score"]
+      facts["auc"] |= _separation(corpus, values, words)
   rows = [row for row in metrics.read(root / "judge") if "evaluation" in row]
   if rows:
     facts["held_out_accuracy"] = rows[-1]["accuracy"]

@@ -2,11 +2,13 @@
 """Verbs as processes: several at once, each on cores of its own.
 
 A job is one command line. It is done when the same command, with the same gin
-files, has ended well before; the verbs themselves resume what was interrupted.
+files and input files, has ended well before and what it left is still there;
+the verbs themselves resume what was interrupted.
 """
 
 import contextlib
 import dataclasses
+import glob
 import os
 import pathlib
 import shlex
@@ -36,6 +38,7 @@ class Job:
     verb: the verb.
     gin_files: in their order.
     bindings: gin macros; strings and numbers.
+    leaves: files that are there when it is done.
     needs: names of the jobs that must be done before.
   """
 
@@ -43,6 +46,7 @@ class Job:
   verb: str
   gin_files: Sequence[str]
   bindings: Mapping[str, object]
+  leaves: Sequence[str] = ()
   needs: Sequence[str] = ()
 
   def words(self) -> list[str]:
@@ -84,17 +88,33 @@ def _marker(job: Job, root: pathlib.Path) -> pathlib.Path:
 
 def _is_done(job: Job, root: pathlib.Path) -> bool:
   marker = _marker(job, root)
+  if not all(pathlib.Path(path).exists() for path in job.leaves):
+    return False
   return marker.exists() and marker.read_text() == _digest(job)
 
 
 def _digest(job: Job) -> str:
-  """Of the command and of every gin file that it could include."""
+  """Of the command, its input files, and all gin files it could include."""
   digest = xxhash.xxh3_128(job.command().encode())
   files = sorted((gin_config.ROOT / "gin").rglob("*.gin"))
   for path in [*files, *map(pathlib.Path, job.gin_files)]:
     if path.exists():
       digest.update(path.read_bytes())
+  for path in _input_files(job):
+    facts = os.stat(path)
+    digest.update(f"{path} {facts.st_size} {facts.st_mtime_ns}".encode())
   return digest.hexdigest()
+
+
+def _input_files(job: Job) -> list[str]:
+  """Files that a binding names by a glob or a path."""
+  values = [
+    value if isinstance(value, tuple | list) else (value,)
+    for value in job.bindings.values()
+  ]
+  patterns = [v for group in values for v in group if isinstance(v, str)]
+  found = [path for pattern in patterns for path in glob.glob(pattern)]
+  return sorted(path for path in found if os.path.isfile(path))
 
 
 @dataclasses.dataclass
@@ -104,6 +124,8 @@ class _Process:
   cores: tuple[int, ...]
   bar: int
   began: float
+  # The first state of the present bar, and when it was seen.
+  first: tuple[progress.Progress, float] | None = None
 
 
 class _Pool:
@@ -160,10 +182,11 @@ class _Pool:
       stderr=subprocess.STDOUT,
       cwd=os.getcwd(),
       env=self._environment(job),
-      # The child's thread pools are as large as its set of cores.
-      preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     log.close()
+    # Its thread pools, made later, are as large as its set of cores.
+    with contextlib.suppress(ProcessLookupError):
+      os.sched_setaffinity(process.pid, cores)
     bar = display.add_task(job.name, total=None, rate="starting")
     return _Process(job, process, cores, bar, time.monotonic())
 
@@ -189,14 +212,19 @@ class _Pool:
 
   def _follow(self, process: _Process, display) -> None:
     state = progress.read(self._bar_file(process.job))
-    if state:
-      seconds = time.monotonic() - process.began
-      display.update(
-        process.bar,
-        total=state.total,
-        completed=state.done,
-        rate=f"{state.done / seconds:,.1f}/s",
-      )
+    if not state:
+      return
+    if process.first is None or process.first[0].label != state.label:
+      process.first = state, time.monotonic()
+      display.reset(process.bar, total=state.total)
+    began, since = process.first
+    seconds = max(time.monotonic() - since, 1e-3)
+    display.update(
+      process.bar,
+      description=f"{process.job.name}: {state.label}",
+      completed=state.done,
+      rate=f"{(state.done - began.done) / seconds:,.1f}/s",
+    )
 
   def _end(self, process: _Process, display) -> None:
     self._running.remove(process)

@@ -49,6 +49,7 @@ def quickstart(
   budgets: Sequence[float],
   train_bindings: Mapping[str, object],
   workers: int,
+  command: str,
 ) -> None:
   """Scores, selects, trains, evaluates and reports; resumes when run again.
 
@@ -67,6 +68,7 @@ def quickstart(
     budgets: kept fractions of the pool's tokens.
     train_bindings: macros for `train` (STEPS, …).
     workers: processes at once.
+    command: what reproduces all this, for the report.
   """
   root = pathlib.Path(output)
   chain = _Chain(
@@ -87,7 +89,7 @@ def quickstart(
       samplers, budgets, train=train, engine=engine, bindings=train_bindings
     ),
   ]
-  steps += chain.reporting([step.name for step in steps])
+  steps += chain.reporting([step.name for step in steps], command=command)
   try:
     jobs_module.run(steps, directory=output, workers=workers)
   except KeyboardInterrupt:
@@ -122,6 +124,7 @@ class _Chain:
         name="teach_judge",
         verb="train",
         gin_files=(judge, engine, *self.data),
+        leaves=[self.path("judge", "run.json")],
         bindings={
           "OUTPUT": self.path("judge"),
           "JUDGE_TOKENS": self.judge_tokens,
@@ -156,6 +159,7 @@ class _Chain:
       verb="score",
       gin_files=("gin/runs/score.gin", *data[0], scorer, *files),
       bindings={"OUTPUT": self.path("scores", name), **data[1], **bindings},
+      leaves=[self.path("scores", name, "manifest.json")],
       needs=needs,
     )
 
@@ -201,6 +205,7 @@ class _Chain:
         **scores,
         **self.corpus_bindings,
       },
+      leaves=[self.path("selections", name, "manifest.json")],
       needs=needs,
     )
 
@@ -217,21 +222,29 @@ class _Chain:
         **bindings,
         **self.data_bindings,
       },
+      leaves=[self.path("runs", name, "run.json")],
       needs=[select.name],
     )
 
-  def reporting(self, needs: Sequence[str]):
+  def reporting(self, needs: Sequence[str], *, command: str):
     """results.json, then index.html."""
     bindings = {"EXPERIMENT": str(self.root), **self.corpus_bindings}
-    for verb in ("evaluate", "report"):
-      yield Job(
-        name=verb,
-        verb=verb,
-        gin_files=(f"gin/runs/{verb}.gin", *self.corpus),
-        bindings=bindings,
-        needs=list(needs),
-      )
-      needs = [verb]
+    yield Job(
+      name="evaluate",
+      verb="evaluate",
+      gin_files=("gin/runs/evaluate.gin", *self.corpus),
+      bindings={"COMMAND": command, **bindings},
+      leaves=[self.path("results.json")],
+      needs=list(needs),
+    )
+    yield Job(
+      name="report",
+      verb="report",
+      gin_files=("gin/runs/report.gin", *self.corpus),
+      bindings=bindings,
+      leaves=[self.path("index.html"), self.path("hq_loss.svg")],
+      needs=["evaluate"],
+    )
 
 
 def _print_end(root: pathlib.Path) -> None:

@@ -51,14 +51,14 @@ def score(
       shards=index.shards,
       part_records=scorer.part_records,
     ) as writer,
-    cost.measured(output),
   ):
     if writer.complete:
       print(f"{output}: done before")
       return
-    scorer.prepare(reader.stream)
-    _score_parts(writer, index, corpus.mask(splits), scorer, reader)
-    writer.finish(scorer=scorer.name)
+    with cost.measured(output):
+      scorer.prepare(reader.stream)
+      _score_parts(writer, index, corpus.mask(splits), scorer, reader)
+      writer.finish(scorer=scorer.name)
   print(f"{output}: {score_sets.ScoreSet.open(output).scored:,} records scored")
 
 

@@ -30,12 +30,18 @@ def train(*, run: Run, engine: Engine, facts: dict[str, Any]) -> None:
   """
   directory = pathlib.Path(run.directory)
   directory.mkdir(parents=True, exist_ok=True)
-  _keep_config(directory / _CONFIG)
-  if (directory / _FACTS).exists():
-    print(f"{directory}: done before")
-    return
-  with cost.measured(str(directory)):
-    engine.train(run)
+  with artifacts.exclusive(directory):
+    _keep_config(directory / _CONFIG)
+    if (directory / _FACTS).exists():
+      print(f"{directory}: done before")
+      return
+    with cost.measured(directory):
+      engine.train(run)
+    _record(run, engine, facts)
+
+
+def _record(run: Run, engine: Engine, facts: dict[str, Any]) -> None:
+  directory = pathlib.Path(run.directory)
   rows = metrics.read(run.directory)
   seconds = max(row.get("seconds", 0.0) for row in rows)
   tokens = max(row.get("tokens", 0) for row in rows)

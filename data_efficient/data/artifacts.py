@@ -7,9 +7,11 @@ then entered in the manifest, which is replaced in the same way. So a process
 may be killed at any moment; the next one resumes at the first missing part.
 """
 
+import contextlib
 import fcntl
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -266,6 +268,20 @@ def atomic_write(path: PathLike, data: bytes) -> None:
     temporary.unlink(missing_ok=True)
     raise
   _fsync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def exclusive(directory: PathLike) -> Iterator[None]:
+  """Holds a directory for this process alone; a dead process holds nothing.
+
+  Raises:
+    ArtifactError: another process holds it.
+  """
+  descriptor = _acquire(pathlib.Path(directory))
+  try:
+    yield
+  finally:
+    os.close(descriptor)  # which also releases the lock
 
 
 def _acquire(directory: pathlib.Path) -> int:

@@ -6,6 +6,7 @@ that scores and selections can refuse a corpus that they were not made from.
 """
 
 import functools
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -121,16 +122,29 @@ def build(
   _check_names(shards)
   identity = {"corpus": corpus.name, **corpus.identity()}
   with artifacts.Writer(directory, kind=KIND, identity=identity) as writer:
-    for number, shard in enumerate(() if writer.complete else shards):
-      part = f"{number:05d}.parquet"
-      if not writer.has(part):
-        table = _read_shard(corpus, shard)
-        writer.write_table(part, table, shard=shard, number=number)
-      if progress:
-        progress(number + 1, len(shards))
     if not writer.complete:
-      writer.finish(**_summary(writer.manifest))
+      try:
+        _fill(writer, corpus, progress)
+      except CorpusError:
+        # The mended corpus is another one: what was indexed of this one
+        # would only stand in its way.
+        shutil.rmtree(directory)
+        raise
   return open_index(directory)
+
+
+def _fill(
+  writer: artifacts.Writer, corpus: Corpus, progress: Progress | None
+) -> None:
+  shards = corpus.shards()
+  for number, shard in enumerate(shards):
+    part = f"{number:05d}.parquet"
+    if not writer.has(part):
+      table = _read_shard(corpus, shard)
+      writer.write_table(part, table, shard=shard, number=number)
+    if progress:
+      progress(number + 1, len(shards))
+  writer.finish(**_summary(writer.manifest))
 
 
 def open_index(directory: artifacts.PathLike) -> CorpusIndex:

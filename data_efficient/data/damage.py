@@ -70,7 +70,17 @@ ALL: tuple[Damage, ...] = (
   strip_words,
 )
 
+_DRAWS = 8
+
 
 def damaged(text: str, generator: np.random.Generator) -> str:
-  """The text after one kind of damage, chosen uniformly."""
-  return ALL[generator.integers(len(ALL))](text, generator)
+  """The text after one kind of damage, chosen uniformly.
+
+  A draw that happens to change nothing is drawn again; a text that nothing
+  can change (one word) comes back as it is.
+  """
+  for _ in range(_DRAWS):
+    result = ALL[generator.integers(len(ALL))](text, generator)
+    if result.split() != text.split():
+      break
+  return result

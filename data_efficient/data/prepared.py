@@ -50,13 +50,17 @@ class Prepared:
     edited = None
     if self.hq_corpus is not None:
       edited = self._source(self.hq_corpus, "hq_index")
-    return splitting.assign(
-      self.corpus,
-      self.index,
-      self.policy,
-      pathlib.Path(self.directory, "splits"),
-      edited=edited,
-    )
+    index = self.index
+    with progress.bar("split and compare", total=1) as advance:
+      found = splitting.assign(
+        self.corpus,
+        index,
+        self.policy,
+        pathlib.Path(self.directory, "splits"),
+        edited=edited,
+      )
+      advance(1)
+    return found
 
   def split(self, name: str) -> splitting.Split:
     """One of pool, reference, hq, in_distribution."""
@@ -71,12 +75,15 @@ class Prepared:
 
     A split of a separate HQ corpus has no record of this one.
     """
-    chosen = [self.split(name) for name in names]
-    chosen = [part.selection for part in chosen if part.corpus is self.corpus]
-    return {
-      shard: np.any([part.mask(shard) for part in chosen], axis=0)
-      for shard in self.index.shards
+    masks = {
+      shard: np.zeros(records, bool)
+      for shard, records in self.index.shards.items()
     }
+    for corpus, selection in map(self.split, names):
+      if corpus is self.corpus:
+        for shard, mask in masks.items():
+          mask |= selection.mask(shard)
+    return masks
 
   def _source(self, corpus: corpora.Corpus, name: str) -> splitting.Source:
     if isinstance(corpus, installed_text.InstalledText):
@@ -106,10 +113,13 @@ def trained_vocabulary(
   *, corpus: Prepared, pieces: int
 ) -> tokenizers.SentencePiece:
   """A vocabulary trained on the corpus's pool, once."""
-  path = vocabularies.cached(
-    corpus.splits.pool.selection.identity,
-    corpus.splits.pool.texts(),
-    pathlib.Path(corpus.directory, "vocabulary"),
-    pieces=pieces,
-  )
+  pool = corpus.splits.pool
+  with progress.bar("train vocabulary", total=1) as advance:
+    path = vocabularies.cached(
+      pool.selection.identity,
+      pool.texts(),
+      pathlib.Path(corpus.directory, "vocabulary"),
+      pieces=pieces,
+    )
+    advance(1)
   return tokenizers.SentencePiece(str(path))

@@ -28,6 +28,7 @@ class Tokenizer(Protocol):
   """The part of a tokenizer that a judge needs."""
 
   eos_id: int
+  size: int
   fingerprint: str
 
   def encode(self, text: str) -> list[int]:
@@ -49,6 +50,15 @@ class Judge(NamedTuple):
   config: encoder_decoder.T5Config
   parameters: dict
   identity: dict
+
+
+def check_vocabulary(judge: Judge, tokenizer: Tokenizer) -> None:
+  """Raises ValueError where a tokenizer has ids that the judge does not."""
+  if tokenizer.size > judge.config.vocab_size:
+    raise ValueError(
+      f"the vocabulary has {tokenizer.size} ids, the judge's network "
+      f"{judge.config.vocab_size}: name the judge's own vocabulary"
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,6 +149,10 @@ class AskLlm:
   name: str = "ask_llm"
 
   reads = interface.Reads.TEXT
+
+  def __post_init__(self):
+    """Raises ValueError where the vocabulary is not the judge's."""
+    check_vocabulary(self.judge, self.question.tokenizer)
 
   def identity(self) -> dict:
     """All that a score depends on."""

@@ -41,6 +41,10 @@ class Embedding:
 
   reads = interface.Reads.TEXT
 
+  def __post_init__(self):
+    """Raises ValueError where the vocabulary is not the judge's."""
+    ask_llm.check_vocabulary(self.judge, self.tokenizer)
+
   def identity(self) -> dict:
     """All that a vector depends on."""
     return {

@@ -17,7 +17,8 @@ _ASK_LLM_QUESTION = (
   "sexist, etc. content."
 )
 
-_MARKER = re.compile(r"#{3,}")
+# Number signs in all widths: vocabularies fold them into one (NFKC).
+_MARKER = re.compile("[#\N{FULLWIDTH NUMBER SIGN}\N{SMALL NUMBER SIGN}]{3,}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,10 @@ def training(run: Run, *, start: int) -> Iterator[Batch]:
 def evaluation(run: Run) -> dict[str, list[Batch]]:
   """The fixed batches of each evaluation task: same texts, same masks.
 
-  Masks come from seed 0 whatever the run's seed, so that all runs are
-  measured by the same questions. A last batch is filled with empty rows.
+  Order and masks come from seed 0 whatever the run's seed, so that all runs
+  are measured by the same questions. The order is shuffled: in the corpus's
+  own order the first batches would be those of its first shards only. A last
+  batch is filled with empty rows.
   """
   return {
     label: _evaluation_batches(run, task)
@@ -37,7 +39,7 @@ def evaluation(run: Run) -> dict[str, list[Batch]]:
 
 
 def _evaluation_batches(run: Run, task: str) -> list[Batch]:
-  dataset = _dataset(run, task, shuffle=False, num_epochs=1, seed=0)
+  dataset = _dataset(run, task, shuffle=True, num_epochs=1, seed=0)
   dataset = dataset.batch(run.batch_size)
   batches = itertools.islice(_arrays(dataset), run.evaluation_batches)
   return [_filled(batch, run.batch_size) for batch in batches]

@@ -22,6 +22,10 @@ from data_efficient.training import batches, metrics, optimizers, step
 from data_efficient.training.run import Run
 
 
+class DivergedError(ValueError):
+  """The loss is no longer a finite number."""
+
+
 class _Functions(NamedTuple):
   """The jitted functions of one run."""
 
@@ -151,11 +155,13 @@ class _Loop:
     self._seconds += time.perf_counter() - began
     self._tokens += _tokens(batch)
     if not np.isfinite(loss):
-      raise FloatingPointError(
-        f"{self._run.directory}: the loss is {loss} at step {number}; lower "
-        "the learning rate; the last checkpoint is from before this step"
+      raise DivergedError(
+        f"{self._run.directory}: the loss is {loss} at step {number}: lower "
+        "the learning rate, and train in another directory"
       )
-    if number % self._log_period == 0 or number == self._run.steps:
+    # At every checkpoint too: a resumed run takes its counts from the log.
+    periods = (self._log_period, self._run.checkpoint_period, self._run.steps)
+    if any(number % period == 0 for period in periods):
       self._log.write(
         number,
         loss=loss,

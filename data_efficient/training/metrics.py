@@ -7,6 +7,8 @@ import pathlib
 
 from clu import metric_writers
 
+from data_efficient.data import artifacts
+
 
 class MetricsLog:
   """Appends rows to RUN/metrics.jsonl and writes TensorBoard events.
@@ -20,9 +22,8 @@ class MetricsLog:
     self._path = pathlib.Path(directory) / "metrics.jsonl"
     self._path.parent.mkdir(parents=True, exist_ok=True)
     kept = [row for row in read(directory) if row["step"] <= step and step]
-    temporary = self._path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    temporary.replace(self._path)
+    text = "".join(json.dumps(row) + "\n" for row in kept)
+    artifacts.atomic_write(self._path, text.encode())
     self._file = self._path.open("a", encoding="utf-8")
     self._writer = metric_writers.SummaryWriter(directory)
     self.seen = {(row["step"], row.get("evaluation")) for row in kept}

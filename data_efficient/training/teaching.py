@@ -36,8 +36,9 @@ def teaching(
 ) -> Run:
   """A run on "yes" and "no" examples (see `data.teaching`).
 
-  A tenth of the reference texts, by a hash of the text, is held out for the
-  evaluation along the way; the evaluation splits are never touched.
+  A tenth of the reference texts and of the pool, by a hash of the text, is
+  held out for the evaluation along the way; the evaluation splits are never
+  touched.
 
   Args:
     directory: of the run.
@@ -57,15 +58,18 @@ def teaching(
     checkpoint_period: steps between checkpoints.
   """
   pretraining.check_vocabulary(network, vocabulary)
-  held_out, taught = _divided(list(corpus.splits.reference.texts()))
-  pool = list(corpus.splits.pool.texts())
+  reference = list(corpus.splits.reference.texts())
+  edited = set(reference)
+  # A text that stands in both would be taught both answers.
+  pool = [text for text in corpus.splits.pool.texts() if text not in edited]
+  held_out, taught = zip(_divided(reference), _divided(pool), strict=True)
 
   def task(texts, count: int, task_seed: int) -> str:
     examples = functools.partial(
       teaching_data.examples,
       question=question,
-      reference=texts,
-      pool=pool,
+      reference=texts[0],
+      pool=texts[1],
       count=count,
       share_of_yes=share_of_yes,
       share_of_damage=share_of_damage,
@@ -99,8 +103,8 @@ def _divided(texts: list[str]) -> tuple[list[str], list[str]]:
   """A tenth, at least one, by the order of their hashes; and the others."""
   if len(texts) < 2:
     raise ValueError(
-      f"{len(texts)} reference texts are too few to teach a judge with: raise "
-      "splits.Policy.reference_share, or bring more well-edited text"
+      f"{len(texts)} texts of the reference split or of the pool are too few "
+      "to teach a judge with: bring more text, or other splits.Policy shares"
     )
   ordered = sorted(texts, key=lambda text: xxhash.xxh3_64_digest(text.encode()))
   count = max(1, len(texts) // 10)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import pytest
 
 from data_efficient import progress
@@ -72,3 +74,23 @@ def test_costs_of_interrupted_runs_add_up(tmp_path):
     raise KeyError
   assert cost.seconds(tmp_path) >= first
   assert cost.seconds(tmp_path / "nowhere") == 0.0
+
+
+def test_a_job_runs_again_if_what_it_left_or_read_changed(tmp_path, capsys):
+  left, read = tmp_path / "left", tmp_path / "read.txt"
+  left.write_text("")
+  read.write_text("once")
+  job = dataclasses.replace(
+    _job("one", FILES=str(tmp_path / "*.txt")), leaves=[str(left)]
+  )
+
+  def done_before():
+    jobs.run([job], directory=str(tmp_path / "out"), workers=1)
+    return capsys.readouterr().out.splitlines()[0]
+
+  assert done_before().startswith("0 of 1")
+  assert done_before().startswith("1 of 1")
+  read.write_text("and changed")
+  assert done_before().startswith("0 of 1")
+  left.unlink()
+  assert done_before().startswith("0 of 1")

@@ -11,12 +11,15 @@ TEXT = (
   "The first sentence has words. The second, which follows it, has 12 words\n"
   "and a new line. The third ends here."
 )
+# Words that are all different and hold no line: damage always shows.
+EDITED = "each word of this edited prose stands here just one single time"
 
 
 class Words:
   """One id a word, made up as words come."""
 
   eos_id = 1
+  size = 1000
   fingerprint = "words"
 
   def __init__(self):
@@ -38,7 +41,7 @@ def question():
 
 def _examples(question, **changes):
   settings = {
-    "reference": ["edited prose " * 5],
+    "reference": [EDITED],
     "pool": ["raw table " * 5],
     "count": 2000,
     "share_of_yes": 0.5,
@@ -69,11 +72,11 @@ def test_shuffling_keeps_the_words():
 
 def test_only_intact_reference_text_is_answered_yes(question):
   yes, no = question.answers
-  edited, prose = question.tokenizer.encode("edited prose")
+  edited = question.tokenizer.encode(EDITED)
   for inputs, answer in _examples(question):
     document = inputs[1 : inputs.index(question.input_ids([])[1])]
-    intact = document == [edited, prose] * 5
-    assert answer == list(yes if intact else no) or not intact
+    intact = document == edited
+    assert answer == list(yes if intact else no)
 
 
 def test_shares_are_those_asked_for(question):
@@ -94,5 +97,5 @@ def test_examples_repeat_with_the_seed(question):
 
 def test_inputs_are_those_that_the_scorer_asks(question):
   inputs, _ = _examples(question, count=1, share_of_yes=1.0)[0]
-  document = question.document("edited prose " * 5)
+  document = question.document(EDITED)
   assert inputs == question.input_ids(document)

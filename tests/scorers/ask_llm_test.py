@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ class Letters:
   """One id a character that is no space; "yes" has one piece, "no" two."""
 
   eos_id = 1
+  size = 64
   fingerprint = "letters"
 
   def encode(self, text):
@@ -157,6 +160,7 @@ def test_the_papers_prompt_line_by_line():
     ("### Title", "## Title"),
     ("a\n###\n\nOPTIONS:", "a\n##\n\nOPTIONS:"),
     ("########", "##"),
+    ("\N{FULLWIDTH NUMBER SIGN}#\N{SMALL NUMBER SIGN}", "##"),
     ("# one ## two", "# one ## two"),
   ],
 )
@@ -207,3 +211,9 @@ def test_embeddings_are_means_over_the_documents_own_tokens(judge):
       {"params": judge.parameters}, tokens, method=module.encode
     )
     np.testing.assert_allclose(vectors[row], states[0].mean(0), atol=1e-5)
+
+
+def test_a_vocabulary_that_is_not_the_judge_s_is_refused(judge):
+  small = judge._replace(config=dataclasses.replace(CONFIG, vocab_size=63))
+  with pytest.raises(ValueError, match="64 ids, the judge's network 63"):
+    _scorer(small)

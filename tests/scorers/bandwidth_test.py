@@ -112,3 +112,17 @@ def test_numbers_that_are_no_width_are_refused(number):
 def test_shares_outside_zero_to_one_are_refused(share):
   with pytest.raises(bandwidth.BandwidthError, match="between 0 and 1"):
     bandwidth.TargetEffectiveSampleSize(share=share, sample_size=9)
+
+
+def test_the_nearest_share_is_the_target_or_the_least():
+  rule = bandwidth.NearestEffectiveSampleSize(share=0.6, sample_size=120)
+  target = bandwidth.TargetEffectiveSampleSize(share=0.6, sample_size=120)
+  vectors = sample()
+  assert rule.width(vectors, records=120) == target.width(vectors, records=120)
+  assert rule.identity() != target.identity()
+  far = bandwidth.NearestEffectiveSampleSize(share=0.01, sample_size=120)
+  width = far.width(vectors, records=120)
+  least = _share_by_loops(vectors, width, 120)
+  assert least > 0.01
+  for factor in (0.25, 0.5, 2.0, 4.0):
+    assert _share_by_loops(vectors, width * factor, 120) >= least - 1e-3

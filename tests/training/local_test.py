@@ -128,7 +128,9 @@ def test_seeds_change_the_order(run):
 
 def test_a_loss_that_is_not_finite_stops_the_run(engine, run_in):
   run = run_in("diverged", schedule=optimizers.rsqrt(base=1e30, warmup_steps=1))
-  with pytest.raises(FloatingPointError, match="diverged: the loss is .* step"):
+  with pytest.raises(
+    local.DivergedError, match="diverged: the loss is .* step"
+  ):
     engine.train(run)
 
 
@@ -136,3 +138,16 @@ def test_the_schedule_is_constant_then_falls_as_the_square_root():
   schedule = optimizers.rsqrt(base=1.0, warmup_steps=10_000)
   assert float(schedule(0)) == float(schedule(10_000)) == pytest.approx(0.01)
   assert float(schedule(40_000)) == pytest.approx(0.005)
+
+
+def test_evaluation_is_a_sample_of_the_whole_set_not_its_head(run):
+  batch = batches.evaluation(dataclasses.replace(run, evaluation_batches=1))
+  first = batch["hq"][0]["encoder_input_tokens"]
+  import seqio
+
+  vocabulary = seqio.ByteVocabulary()
+  head = [f"line {number} of a small corpus" for number in range(4)]
+  shown = [vocabulary.decode(row[row > 0].tolist()) for row in first]
+  assert not all(
+    line.startswith(text[:16]) for line, text in zip(head, shown, strict=True)
+  )
