@@ -56,11 +56,11 @@ def test_resumes_by_shard_and_then_rests(tmp_path):
     def read(self, shard, start=0):
       self.calls.append(shard)
       if shard == "a" and self.calls.count("a") == 1:
-        raise corpora.CorpusError("a, row 0: torn")
+        raise KeyboardInterrupt
       return super().read(shard, start)
 
   corpus = Breaks(SHARDS)
-  with pytest.raises(corpora.CorpusError, match="row 0"):
+  with pytest.raises(KeyboardInterrupt):
     corpus_index.build(corpus, tmp_path)
   with pytest.raises(artifacts.ArtifactError, match="unfinished"):
     corpus_index.open_index(tmp_path)
@@ -70,6 +70,20 @@ def test_resumes_by_shard_and_then_rests(tmp_path):
   assert ticks == [(1, 3), (2, 3), (3, 3)]
   corpus_index.build(corpus, tmp_path)
   assert corpus.calls == ["b", "empty", "a", "a"]
+
+
+def test_a_damaged_corpus_leaves_nothing_in_the_way_of_the_mended_one(tmp_path):
+  class Damaged(fakes.Memory):
+    def read(self, shard, start=0):
+      if shard == "a":
+        raise corpora.CorpusError("a, row 0: torn")
+      return super().read(shard, start)
+
+  with pytest.raises(corpora.CorpusError, match="row 0"):
+    corpus_index.build(Damaged(SHARDS), tmp_path / "index")
+  assert not (tmp_path / "index").exists()
+  mended = {**SHARDS, "a": ["other text"]}
+  corpus_index.build(fakes.Memory(mended), tmp_path / "index")
 
 
 def test_empty_corpora(tmp_path):

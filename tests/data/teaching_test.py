@@ -74,7 +74,7 @@ def test_only_intact_reference_text_is_answered_yes(question):
   yes, no = question.answers
   edited = question.tokenizer.encode(EDITED)
   for inputs, answer in _examples(question):
-    document = inputs[1 : inputs.index(question.input_ids([])[1])]
+    document = inputs[1 : 1 + len(inputs) - len(question.input_ids([]))]
     intact = document == edited
     assert answer == list(yes if intact else no)
 
