@@ -3,7 +3,6 @@
 
 import io
 import pathlib
-import pickle
 
 import pytest
 import sentencepiece
@@ -98,11 +97,6 @@ def test_fingerprint_is_of_the_file(trained, tmp_path):
   copy.write_bytes(data + b"\0")
   assert tokenizers.SentencePiece(str(copy)).fingerprint != trained.fingerprint
   assert len(trained.fingerprint) == 32
-
-
-def test_travels_to_other_processes(trained):
-  copy = pickle.loads(pickle.dumps(trained))
-  assert copy.encode("the cat") == trained.encode("the cat")
 
 
 def test_refuses_what_is_not_a_t5_vocabulary(tmp_path):
