@@ -46,7 +46,7 @@ SMALL = _config(
 
 @pytest.mark.parametrize(
   "config, batch_size, model_parallel, limit_gib",
-  [(QUICKSTART, 1024, 1, 6), (SMALL, 128, 1, 8), (SMALL, 128, 2, 8)],
+  [(QUICKSTART, 1024, 1, 3), (SMALL, 128, 1, 4), (SMALL, 128, 2, 4)],
   ids=["quickstart", "small", "small, 2-way model parallel"],
 )
 def test_the_train_step_fits_a_chip(
