@@ -27,19 +27,12 @@ def of(corpus: corpora.Corpus, *, shuffle_records: int) -> seqio.DataSource:
   return RecordSource(corpus, shuffle_records=shuffle_records)
 
 
-class RecordSource(seqio.DataSource):
-  """Reads a corpus shard by shard.
+class _CorpusSource(seqio.DataSource):
+  """What the sources of all corpora share: one split, a corpus's shards."""
 
-  Shuffling is over the whole corpus, up to `shuffle_records` records at once:
-  a short run on a corpus whose shards are its domains must not see one
-  domain only.
-  """
-
-  def __init__(self, corpus: corpora.Corpus, *, shuffle_records: int):
-    """Reads `corpus`; `shuffle_records` bounds the shuffle's memory."""
+  def __init__(self, corpus: corpora.Corpus):
     super().__init__(splits=("train",), caching_permitted=True)
     self._corpus = corpus
-    self._shuffle_records = shuffle_records
 
   @property
   def supports_arbitrary_sharding(self) -> bool:
@@ -50,6 +43,20 @@ class RecordSource(seqio.DataSource):
     """Names of the corpus's shards."""
     del split
     return list(self._corpus.shards())
+
+
+class RecordSource(_CorpusSource):
+  """Reads a corpus shard by shard.
+
+  Shuffling is over the whole corpus, up to `shuffle_records` records at once:
+  a short run on a corpus whose shards are its domains must not see one
+  domain only.
+  """
+
+  def __init__(self, corpus: corpora.Corpus, *, shuffle_records: int):
+    """Reads `corpus`; `shuffle_records` bounds the shuffle's memory."""
+    super().__init__(corpus)
+    self._shuffle_records = shuffle_records
 
   def get_dataset(
     self,
@@ -82,26 +89,11 @@ class RecordSource(seqio.DataSource):
     return dataset
 
 
-class TfdsSource(seqio.DataSource):
+class TfdsSource(_CorpusSource):
   """Reads a TFDS dataset by TFDS itself, with the ids of its records.
 
   seqio's own TFDS source has no way to ask for `tfds_id`.
   """
-
-  def __init__(self, corpus: tfds_corpus.Tfds):
-    """Reads the corpus's split under the name "train"."""
-    super().__init__(splits=("train",), caching_permitted=True)
-    self._corpus = corpus
-
-  @property
-  def supports_arbitrary_sharding(self) -> bool:
-    """False: a file is the smallest piece that a host can own."""
-    return False
-
-  def list_shards(self, split: str) -> list[str]:
-    """Names of the split's files."""
-    del split
-    return self._corpus.shards()
 
   def get_dataset(
     self,

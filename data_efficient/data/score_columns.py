@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from data_efficient.data.artifacts import ArtifactError
+from data_efficient.scorers import interface
 
-SCORED = "scored"
-NOT_REQUESTED = "not_requested"
+SCORED = interface.SCORED
+NOT_REQUESTED = interface.NOT_REQUESTED
 KEYS = ("position", "fingerprint", "status")
 _STATUS = re.compile(r"scored|not_requested|unscorable\(.+\)")
 

@@ -16,10 +16,12 @@ import pyarrow as pa
 
 from data_efficient.data import artifacts, score_columns
 from data_efficient.data.artifacts import ArtifactError
+from data_efficient.scorers import interface
 
 KIND = "score_set"
 SCORED = score_columns.SCORED
 NOT_REQUESTED = score_columns.NOT_REQUESTED
+unscorable = interface.unscorable
 
 
 class PartKey(NamedTuple):
@@ -43,11 +45,6 @@ class ScorePart(NamedTuple):
 
   key: PartKey
   columns: dict[str, np.ndarray]
-
-
-def unscorable(reason: str) -> str:
-  """Returns the status of a record that cannot be scored."""
-  return f"unscorable({reason})"
 
 
 class ScoreSetWriter:
