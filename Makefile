@@ -8,20 +8,25 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet \
 PINS := setup.py constraints.txt
 
 # make quickstart CORPUS='../some/*.jsonl.gz' [HQ='good/*.txt'] [OUTPUT=out/x]
+# make quickstart JUDGE=../flan-t5-small [VOCABULARY=../flan-t5-small/spiece.model]
 CORPUS ?=
 HQ ?=
-OUTPUT ?= $(if $(CORPUS),out/quickstart_files,out/quickstart)
+JUDGE ?=
+VOCABULARY ?= $(JUDGE)/spiece.model
+OUTPUT ?= out/quickstart$(if $(CORPUS),_files)$(if $(JUDGE),_judge)
 RUN ?= gin/runs/quickstart.gin
 COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
-  CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))
+  CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))$(if $(JUDGE), JUDGE=$(JUDGE))
 
 .PHONY: quickstart test lint tpu t5x clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
 	  $(if $(CORPUS),--gin_file=gin/data/quickstart_files$(if $(HQ),_with_hq).gin) \
+	  $(if $(JUDGE),--gin_file=gin/runs/quickstart_judge.gin) \
 	  '--gin.OUTPUT=$(OUTPUT)' '--gin.COMMAND=$(COMMAND)' \
-	  $(if $(CORPUS),'--gin.FILES=$(CORPUS)') $(if $(HQ),'--gin.HQ_FILES=$(HQ)')
+	  $(if $(CORPUS),'--gin.FILES=$(CORPUS)') $(if $(HQ),'--gin.HQ_FILES=$(HQ)') \
+	  $(if $(JUDGE),'--gin.JUDGE=$(JUDGE)' '--gin.JUDGE_VOCABULARY=$(VOCABULARY)')
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest

@@ -24,16 +24,25 @@ RUNS = {
     "gin/runs/quickstart.gin",
     "gin/data/quickstart_files_with_hq.gin",
   ],
+  "quickstart_judge": [
+    "gin/runs/quickstart.gin",
+    "gin/runs/quickstart_judge.gin",
+  ],
   "convergence": ["gin/runs/convergence.gin"],
 }
-FILES = {"FILES": "corpus/*.jsonl.gz", "HQ_FILES": "edited/*.txt"}
+FILES = {
+  "FILES": "corpus/*.jsonl.gz",
+  "HQ_FILES": "edited/*.txt",
+  "JUDGE": "flan-t5-small",
+  "JUDGE_VOCABULARY": "flan-t5-small/spiece.model",
+}
 
 
 def _jobs(monkeypatch, gin_files, names=()):
   """The jobs that a quickstart would run, and its resolved gin."""
   captured = []
   monkeypatch.setattr(
-    quickstart.jobs_module, "run", lambda jobs, **_: captured.extend(jobs)
+    quickstart.jobs, "run", lambda jobs, **_: captured.extend(jobs)
   )
   monkeypatch.setattr(quickstart, "_print_end", lambda root: None)
   gin_config.parse(gin_files, [f"{name}={FILES[name]}" for name in names])

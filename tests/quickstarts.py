@@ -51,19 +51,29 @@ def write_corpus(directory: pathlib.Path, *, seed: int = 0) -> str:
   return str(directory / "*.jsonl")
 
 
-def jobs(monkeypatch, output: pathlib.Path, files: str, small: pathlib.Path):
+def jobs(
+  monkeypatch,
+  output: pathlib.Path,
+  files: str,
+  small: pathlib.Path,
+  *,
+  gin_files=(),
+  bindings=None,
+):
   """The quickstart's jobs, with networks and vocabulary of test size."""
   captured = []
   monkeypatch.setattr(
-    quickstart.jobs_module, "run", lambda jobs, **_: captured.extend(jobs)
+    quickstart.jobs, "run", lambda jobs, **_: captured.extend(jobs)
   )
   monkeypatch.setattr(quickstart, "_print_end", lambda root: None)
   values = {**BINDINGS, "OUTPUT": str(output), "FILES": files}
+  values |= bindings or {}
   gin_config.parse(
     [
       "gin/runs/quickstart.gin",
       "gin/data/quickstart_files.gin",
       str(small / "quickstart.gin"),
+      *gin_files,
     ],
     [f"{name}={value!r}" for name, value in values.items()],
   )
@@ -104,14 +114,23 @@ def write_small(directory: pathlib.Path) -> pathlib.Path:
     "from data_efficient.data import prepared\n"
     "prepared.trained_vocabulary.pieces = 400\n"
   )
+  (directory / "embedding.gin").write_text(
+    "include 'gin/scorers/latent_semantic.gin'\n"
+    "from __gin__ import dynamic_registration\n"
+    "from data_efficient.scorers import latent_semantic\n"
+    "latent_semantic.LatentSemantic.dimensions = 8\n"
+  )
   (directory / "quickstart.gin").write_text(
     "from __gin__ import dynamic_registration\n"
+    "from data_efficient.cli import chain\n"
     "from data_efficient.cli import quickstart\n"
-    "quickstart.quickstart:\n"
-    f"  judge = '{directory}/teach.gin'\n"
-    f"  model = '{directory}/model.gin'\n"
-    f"  train = '{directory}/train.gin'\n"
-    f"  vocabulary = ('{directory}/vocabulary.gin',)\n"
+    "from data_efficient.cli import stages\n"
+    f"quickstart.quickstart.train = '{directory}/train.gin'\n"
+    f"chain.Chain.vocabulary = ('{directory}/vocabulary.gin',)\n"
+    f"judge/stages.Stage.gin_files = ('{directory}/teach.gin',)\n"
+    "ask_llm/stages.Stage.gin_files = "
+    f"('gin/scorers/ask_llm.gin', '{directory}/model.gin')\n"
+    f"embedding/stages.Stage.gin_files = ('{directory}/embedding.gin',)\n"
   )
   return directory
 

@@ -10,12 +10,15 @@ from data_efficient.evaluation import results, separation
 from data_efficient.training import metrics
 
 _TOP_SOURCES = 20
+# `training.teaching` calls it so; to import that is to import TensorFlow.
+_HELD_OUT = "held_out"
 
 
 def evaluate(
   *,
   corpus: prepared.Prepared,
   experiment: str,
+  scores: Mapping[str, str],
   stages: Mapping[str, Mapping[str, str]],
   judged: Mapping[str, str],
   command: str,
@@ -24,9 +27,11 @@ def evaluate(
 
   Args:
     corpus: what was scored.
-    experiment: directory with runs/, selections/, scores/ and judge/.
-    stages: sampler -> stage -> directory (in the experiment) whose cost it is;
-      directories that are not there were not needed.
+    experiment: directory with runs/ and selections/.
+    scores: sampler -> its score set (in the experiment).
+    stages: sampler -> stage -> directory (in the experiment) whose cost it is.
+      A stage that two samplers need stands with both: the sum is what a
+      sampler would have cost alone.
     judged: what a table calls a scorer -> its score set (in the experiment),
       for how well the score tells evaluation sets from the pool.
     command: what reproduces the experiment.
@@ -37,18 +42,15 @@ def evaluate(
   root = pathlib.Path(experiment)
   found = results.assemble(
     sorted(path.parent for path in root.glob("runs/*/run.json")),
-    judge=_judge(corpus, root, judged),
+    judge=_judge(corpus, root, judged, stages),
     scoring_seconds={
       sampler: {
-        stage: cost.seconds(root / name)
-        for stage, name in names.items()
-        if (root / name).is_dir()
+        stage: cost.seconds(root / name) for stage, name in names.items()
       }
       for sampler, names in stages.items()
-      if any((root / name).is_dir() for name in names.values())
     },
     corpus=_corpus(corpus),
-    selections=_selections(corpus, root),
+    selections=_selections(corpus, root, scores.get("density")),
     command=command,
     commit=cost.commit(),
   )
@@ -56,20 +58,30 @@ def evaluate(
   print(root / "results.json")
 
 
-def _judge(corpus, root: pathlib.Path, judged) -> dict:
+def _judge(corpus, root: pathlib.Path, judged, stages) -> dict:
   facts = {"auc": {}}
   for words, name in judged.items():
-    if (root / name).is_dir():
-      scores = score_sets.ScoreSet.open(root / name)
-      if judge := scores.identity["scorer"].get("judge"):
-        facts["name"] = judge["kind"]
-      values = scores.read(["score"])["score"]
-      facts["auc"] |= _separation(corpus, values, words)
-  rows = [row for row in metrics.read(root / "judge") if "evaluation" in row]
-  if rows:
-    facts["held_out_accuracy"] = rows[-1]["accuracy"]
-    facts["teaching_steps"] = rows[-1]["step"]
+    scores = score_sets.ScoreSet.open(root / name)
+    if judge := scores.identity["scorer"].get("judge"):
+      facts["name"] = judge["kind"]
+    values = scores.read(["score"])["score"]
+    facts["auc"] |= _separation(corpus, values, words)
+  for name in {place for names in stages.values() for place in names.values()}:
+    facts |= _lesson(root / name)
   return facts
+
+
+def _lesson(directory: pathlib.Path) -> dict:
+  """How well a judge that was taught here answers what it was not taught."""
+  rows = metrics.read(directory)
+  held_out = [row for row in rows if row.get("evaluation") == _HELD_OUT]
+  if not held_out:
+    return {}
+  last = held_out[-1]
+  return {
+    "held_out_accuracy": last["accuracy"],
+    "teaching_steps": last["step"],
+  }
 
 
 def _separation(corpus, scores, words: str) -> dict[str, float]:
@@ -105,8 +117,10 @@ def _largest(sources: Mapping[str, int]) -> dict[str, int]:
   return dict(ordered[:_TOP_SOURCES])
 
 
-def _selections(corpus, root: pathlib.Path) -> dict[str, dict]:
-  groups = pool.Groups(corpus, root / "scores" / "density")
+def _selections(
+  corpus, root: pathlib.Path, density: str | None
+) -> dict[str, dict]:
+  groups = pool.Groups(corpus, root / density if density else None)
   found = {}
   for path in sorted(root.glob("selections/*/manifest.json")):
     selection = selections.Selection.open(path.parent)

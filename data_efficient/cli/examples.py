@@ -2,6 +2,7 @@
 """Records to look at: what each sampler kept and dropped, and how narrowly."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,18 +19,23 @@ class _Place(NamedTuple):
   where: str
 
 
-def collect(corpus: prepared.Prepared, root: pathlib.Path) -> dict:
+def collect(
+  corpus: prepared.Prepared, root: pathlib.Path, scores: Mapping[str, str]
+) -> dict:
   """Sampler -> {"kept": [...], "dropped": [...]} for its first selection.
 
-  With scores: the highest and those next to the threshold, or the lowest;
-  without: evenly spread records. Each has id, source, score, text and where.
+  `scores` is sampler -> its score set, in `root`. With scores: the highest and
+  those next to the threshold, or the lowest; without: evenly spread records.
+  Each has id, source, score, text and where.
   """
   chosen: dict[str, dict[str, list[_Place]]] = {}
   for path in sorted(root.glob("selections/*/manifest.json")):
     selection = selections.Selection.open(path.parent)
     sampler = selection.identity["sampler"]
     if sampler != "full" and sampler not in chosen:
-      chosen[sampler] = _places(corpus, selection, root / "scores" / sampler)
+      chosen[sampler] = _places(
+        corpus, selection, root / scores[sampler] if sampler in scores else None
+      )
   texts = _texts(corpus, chosen)
   return {
     sampler: {
@@ -40,11 +46,11 @@ def collect(corpus: prepared.Prepared, root: pathlib.Path) -> dict:
   }
 
 
-def _places(corpus, selection, scores: pathlib.Path) -> dict:
+def _places(corpus, selection, scores: pathlib.Path | None) -> dict:
   pool = corpus.mask(["pool"])
   shards, positions, kept, values = [], [], [], []
   column = None
-  if scores.is_dir():
+  if scores:
     column = score_sets.ScoreSet.open(scores).read(["score"])["score"]
   for shard, mask in pool.items():
     rows = np.flatnonzero(mask)

@@ -22,12 +22,12 @@ def sources(corpus: prepared.Prepared) -> dict[str, int]:
 class Groups:
   """The pool's fingerprints and densities, read once for all selections."""
 
-  def __init__(self, corpus: prepared.Prepared, density: pathlib.Path):
-    """Reads fingerprints, and densities where there is such a score set."""
+  def __init__(self, corpus: prepared.Prepared, density: pathlib.Path | None):
+    """Reads fingerprints, and the densities of a score set if one is named."""
     self._pool = corpus.mask(["pool"])
     self._fingerprints = self._of_pool(corpus.index.column("fingerprint"))
     self._densities = None
-    if density.is_dir():
+    if density:
       scores = score_sets.ScoreSet.open(density).read(["score"])["score"]
       self._densities = self._of_pool(scores)
 

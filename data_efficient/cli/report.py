@@ -3,18 +3,22 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 
 from data_efficient.cli import examples
 from data_efficient.data import artifacts, prepared
 from data_efficient.evaluation import figures, page
 
 
-def report(*, corpus: prepared.Prepared, experiment: str) -> None:
+def report(
+  *, corpus: prepared.Prepared, experiment: str, scores: Mapping[str, str]
+) -> None:
   """Writes index.html, and its main curve as hq_loss.svg, from results.json.
 
   Args:
     corpus: where the examples' text is read.
-    experiment: directory with results.json, selections/ and scores/.
+    experiment: directory with results.json and selections/.
+    scores: sampler -> its score set (in the experiment), for the examples.
 
   Raises:
     ValueError: no results.json, or one that is damaged.
@@ -26,7 +30,7 @@ def report(*, corpus: prepared.Prepared, experiment: str) -> None:
     raise ValueError(
       f"{root / 'results.json'}: {error}; run the verb `evaluate` first"
     ) from error
-  text = page.render(results, examples.collect(corpus, root))
+  text = page.render(results, examples.collect(corpus, root, scores))
   artifacts.atomic_write(root / "index.html", text.encode())
   curves = figures.picture(results, "hq_loss")
   artifacts.atomic_write(root / "hq_loss.svg", curves.encode())

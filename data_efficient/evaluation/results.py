@@ -47,8 +47,9 @@ def assemble(
     run_directories: finished runs, each sampler, budget and seed once.
     judge: {"name", "auc": {what: figure}, ...}; the name `stand_in` stands for
       a judge that was taught on the spot. Empty: no judge.
-    scoring_seconds: sampler -> stage ("teach_judge", "embed", "score", ...) ->
-      seconds. A stage that serves two samplers counts once, where it was paid.
+    scoring_seconds: sampler -> stage ("teach_judge", "ask_llm", ...) ->
+      seconds. A stage that serves two samplers stands with both: a sum is what
+      the sampler costs alone.
     corpus: {"name", "fingerprint", "records", "splits": {split: records},
       "sources": {source: records}}.
     selections: one entry a selection, under any unique name: {"sampler",

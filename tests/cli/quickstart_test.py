@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_efficient.data import score_sets, selections
+from tests import quickstarts
 from tests.quickstarts import run_job, write_corpus
 
 SAMPLERS = {"full", "random", "ask_llm", "density", "quality_classifier"}
@@ -31,7 +32,8 @@ def test_results_hold_every_figure_of_the_contract(experiment):
       assert run["kept_fraction"] == 1.0
     else:
       assert 0.4 <= run["kept_fraction"] < 0.6
-  assert results["judge"]["name"] == "stand_in"
+  judge = results["judge"]
+  assert judge["name"] == "stand_in" and 0 <= judge["held_out_accuracy"] <= 1
   assert results["scoring_seconds"]["ask_llm"]["total"] > 0
   assert results["corpus"]["splits"]["pool"] > 0
 
@@ -137,6 +139,43 @@ def test_scores_of_another_corpus_are_refused(experiment, tmp_path, capsys):
   error = capsys.readouterr().err
   assert "token_counts" in error and "fingerprint" in error
   assert not output.exists()
+
+
+def _with_a_real_judge(experiment, tmp_path, monkeypatch):
+  """The jobs of a quickstart whose judge is a checkpoint that is there."""
+  small = experiment.root.parent / "gin"
+  (vocabulary,) = (experiment.root / "corpus/vocabulary").rglob("*.model")
+  return quickstarts.jobs(
+    monkeypatch,
+    tmp_path / "out",
+    experiment.files,
+    small,
+    gin_files=["gin/runs/quickstart_judge.gin"],
+    bindings={
+      "JUDGE": str(experiment.root / "models/teach_judge"),
+      "JUDGE_VOCABULARY": str(vocabulary),
+      "JUDGE_KIND": "t5_tiny",
+      "JUDGE_MODEL": str(small / "model.gin"),
+      "JUDGE_TOKENS": 300,
+    },
+  )
+
+
+def test_a_real_judge_is_asked_and_none_is_taught(
+  experiment, tmp_path, monkeypatch
+):
+  jobs = _with_a_real_judge(experiment, tmp_path, monkeypatch)
+  names = {job.name: job for job in jobs}
+  assert "teach_judge" not in names
+  for name in ("token_counts", "score_ask_llm"):
+    assert run_job(names[name]) == 0
+  judged = names["score_ask_llm"].bindings["OUTPUT"]
+  scorer = score_sets.ScoreSet.open(judged).identity["scorer"]
+  assert scorer["judge"]["kind"] == "t5_tiny"
+  assert scorer["question"]["max_input_tokens"] == 300
+  assert names["evaluate"].bindings["STAGES"]["ask_llm"] == {
+    "ask_llm": "scores/ask_llm"
+  }
 
 
 def test_a_missing_checkpoint_is_named(experiment, tmp_path, capsys):

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment as commands: which stage reads what another one leaves.
+
+    token counts ─► stages ─► selections ─► runs ─► results.json ─► index.html
+
+Nothing is computed here: a `Chain` turns stages and samplers, named in gin,
+into jobs, each a command that a person could type.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from data_efficient.cli import stages
+from data_efficient.cli.jobs import Job
+from data_efficient.cli.stages import Sampler, Stage
+
+COUNTS = "token_counts"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chain:
+  """Where the steps read and write.
+
+  Attributes:
+    output: directory of everything; the corpus's index, splits and vocabulary
+      are in its folder `corpus`.
+    corpus: gin files that bind CORPUS.
+    corpus_bindings: macros for them.
+    vocabulary: gin files that bind VOCABULARY.
+    vocabulary_bindings: macros for them.
+    engine: gin file that binds ENGINE.
+    counts: gin file of the scorer that counts tokens.
+    stages: all that a sampler may need; the others are not run.
+  """
+
+  output: str
+  corpus: Sequence[str]
+  corpus_bindings: Mapping[str, object]
+  vocabulary: Sequence[str]
+  vocabulary_bindings: Mapping[str, object]
+  engine: str
+  counts: str
+  stages: Sequence[Stage]
+
+  def path(self, *names: str) -> str:
+    """A path inside the experiment's directory."""
+    return str(pathlib.Path(self.output, *names))
+
+  @property
+  def _on_corpus(self) -> dict[str, object]:
+    return {"PREPARED": self.path("corpus"), **self.corpus_bindings}
+
+  @property
+  def _on_vocabulary(self) -> dict[str, object]:
+    return {**self._on_corpus, **self.vocabulary_bindings}
+
+  def scoring(self, samplers: Sequence[Sampler]) -> Iterator[Job]:
+    """Token counts (with them splits and vocabulary), then the stages."""
+    yield Job(
+      name=COUNTS,
+      verb="score",
+      gin_files=(
+        "gin/runs/score.gin",
+        *self.corpus,
+        *self.vocabulary,
+        self.counts,
+      ),
+      bindings={
+        "OUTPUT": self.path("scores", COUNTS),
+        **self._on_vocabulary,
+      },
+      leaves=[self.path("scores", COUNTS, "manifest.json")],
+    )
+    needed = {
+      stage.name: stage
+      for sampler in samplers
+      for stage in stages.needed(self.stages, sampler)
+    }
+    for stage in needed.values():
+      yield self._stage_job(stage, needed)
+
+  def _stage_job(self, stage: Stage, others: Mapping[str, Stage]) -> Job:
+    reads = {macro: others[name] for macro, name in stage.reads.items()}
+    files, bindings = list(self.corpus), self._on_corpus
+    if stage.vocabulary:
+      files, bindings = [*files, *self.vocabulary], self._on_vocabulary
+    if stage.verb == "score":
+      files = ["gin/runs/score.gin", *files]
+    else:
+      files = [*files, self.engine]
+    return Job(
+      name=stage.job,
+      verb=stage.verb,
+      gin_files=(*files, *stage.gin_files),
+      bindings={
+        "OUTPUT": self.path(stage.place),
+        **bindings,
+        **stage.bindings,
+        **{macro: self.path(read.place) for macro, read in reads.items()},
+      },
+      leaves=[self.path(stage.leaves)],
+      needs=[COUNTS, *(read.job for read in reads.values())],
+    )
+
+  def runs(
+    self,
+    samplers: Sequence[Sampler],
+    budgets: Sequence[float],
+    *,
+    train: str,
+    bindings: Mapping[str, object],
+  ) -> Iterator[Job]:
+    """A selection and a training run for each sampler, budget and seed."""
+    # Seeds outside: the first seed of every sampler is there early.
+    seeds = sorted({seed for sampler in samplers for seed in sampler.seeds})
+    for seed in seeds:
+      for sampler in samplers:
+        for budget in (1.0,) if sampler.name == "full" else budgets:
+          if seed in sampler.seeds:
+            select = self._select(sampler, budget, seed)
+            yield select
+            yield self._train(select, seed, train, bindings)
+
+  def _select(self, sampler: Sampler, budget: float, seed: int) -> Job:
+    name = f"{sampler.name}-{budget:g}-{seed}"
+    scores, needs = {}, [COUNTS]
+    if sampler.scores:
+      stage = stages.needed(self.stages, sampler)[-1]
+      scores = {"SCORES": self.path(stage.place)}
+      needs.append(stage.job)
+    return Job(
+      name=f"select_{name}",
+      verb="select",
+      gin_files=("gin/runs/select.gin", *self.corpus, sampler.selector),
+      bindings={
+        "OUTPUT": self.path("selections", name),
+        "SAMPLER": sampler.name,
+        "KEEP_FRACTION": budget,
+        "SEED": seed,
+        "TOKEN_COUNTS": self.path("scores", COUNTS),
+        **scores,
+        **self._on_corpus,
+      },
+      leaves=[self.path("selections", name, "manifest.json")],
+      needs=needs,
+    )
+
+  def _train(self, select: Job, seed: int, train: str, bindings) -> Job:
+    name = select.name.removeprefix("select_")
+    return Job(
+      name=f"train_{name}",
+      verb="train",
+      gin_files=(train, self.engine, *self.corpus, *self.vocabulary),
+      bindings={
+        "OUTPUT": self.path("runs", name),
+        "SELECTION": select.bindings["OUTPUT"],
+        "SEED": seed,
+        **bindings,
+        **self._on_vocabulary,
+      },
+      leaves=[self.path("runs", name, "run.json")],
+      needs=[select.name],
+    )
+
+  def reporting(
+    self, samplers: Sequence[Sampler], *, needs: Sequence[str], command: str
+  ) -> Iterator[Job]:
+    """results.json, then index.html."""
+    scored = [sampler for sampler in samplers if sampler.scores]
+    places = {s.name: stages.needed(self.stages, s)[-1].place for s in scored}
+    bindings = {
+      "EXPERIMENT": self.output,
+      "SCORES": places,
+      **self._on_corpus,
+    }
+    yield Job(
+      name="evaluate",
+      verb="evaluate",
+      gin_files=("gin/runs/evaluate.gin", *self.corpus),
+      bindings={
+        "COMMAND": command,
+        "STAGES": {
+          sampler.name: {
+            s.name: s.place for s in stages.needed(self.stages, sampler)
+          }
+          for sampler in scored
+        },
+        "JUDGED": {s.judged: places[s.name] for s in scored if s.judged},
+        **bindings,
+      },
+      leaves=[self.path("results.json")],
+      needs=list(needs),
+    )
+    yield Job(
+      name="report",
+      verb="report",
+      gin_files=("gin/runs/report.gin", *self.corpus),
+      bindings=bindings,
+      leaves=[self.path("index.html"), self.path("hq_loss.svg")],
+      needs=["evaluate"],
+    )
