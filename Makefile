@@ -7,25 +7,30 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet \
        --constraint constraints.txt
 PINS := setup.py constraints.txt
 
-# make quickstart CORPUS='../some/*.jsonl.gz' [HQ='good/*.txt'] [OUTPUT=out/x]
+# make quickstart CORPUS='../some/*.jsonl.gz' [OUTPUT=out/x]
+#   [HQ='good/*.txt' [IN_DISTRIBUTION='same/*.jsonl']]
 # make quickstart JUDGE=../flan-t5-small [VOCABULARY=../flan-t5-small/spiece.model]
 CORPUS ?=
 HQ ?=
+IN_DISTRIBUTION ?=
 JUDGE ?=
 VOCABULARY ?= $(JUDGE)/spiece.model
 OUTPUT ?= out/quickstart$(if $(CORPUS),_files)$(if $(JUDGE),_judge)
+SETS = $(if $(IN_DISTRIBUTION),_with_sets,$(if $(HQ),_with_hq))
 RUN ?= gin/runs/quickstart.gin
 COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
-  CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))$(if $(JUDGE), JUDGE=$(JUDGE))
+  CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))$(if $(IN_DISTRIBUTION), \
+  IN_DISTRIBUTION=$(IN_DISTRIBUTION))$(if $(JUDGE), JUDGE=$(JUDGE))
 
 .PHONY: quickstart test lint tpu t5x clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
-	  $(if $(CORPUS),--gin_file=gin/data/quickstart_files$(if $(HQ),_with_hq).gin) \
+	  $(if $(CORPUS),--gin_file=gin/data/quickstart_files$(SETS).gin) \
 	  $(if $(JUDGE),--gin_file=gin/runs/quickstart_judge.gin) \
 	  '--gin.OUTPUT=$(OUTPUT)' '--gin.COMMAND=$(COMMAND)' \
 	  $(if $(CORPUS),'--gin.FILES=$(CORPUS)') $(if $(HQ),'--gin.HQ_FILES=$(HQ)') \
+	  $(if $(IN_DISTRIBUTION),'--gin.IN_DISTRIBUTION_FILES=$(IN_DISTRIBUTION)') \
 	  $(if $(JUDGE),'--gin.JUDGE=$(JUDGE)' '--gin.JUDGE_VOCABULARY=$(VOCABULARY)')
 
 test: $(VENV)/test

@@ -12,14 +12,16 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 FILE_VARIABLE = "DATA_EFFICIENT_PROGRESS"
 _LINE_SECONDS = 20.0
 _FILE_SECONDS = 0.5
+_COUNT_SECONDS = 0.1
 
 Advance = Callable[[int], None]
+Item = TypeVar("Item")
 
 
 class Progress(NamedTuple):
@@ -43,6 +45,20 @@ def bar(label: str, *, total: int, done: int = 0) -> Iterator[Advance]:
   else:
     with _lines(label, total, done) as advance:
       yield advance
+
+
+def over(items: Iterable[Item], label: str, *, total: int) -> Iterator[Item]:
+  """Yields the items under a bar, which opens when the first is asked for."""
+  with bar(label, total=total) as advance:
+    count, at = 0, time.monotonic()
+    for item in items:
+      yield item
+      count += 1
+      # A million items are not a million drawings.
+      if time.monotonic() - at > _COUNT_SECONDS:
+        advance(count)
+        count, at = 0, time.monotonic()
+    advance(count)
 
 
 def read(path: pathlib.Path) -> Progress | None:

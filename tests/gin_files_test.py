@@ -24,6 +24,10 @@ RUNS = {
     "gin/runs/quickstart.gin",
     "gin/data/quickstart_files_with_hq.gin",
   ],
+  "quickstart_files_with_sets": [
+    "gin/runs/quickstart.gin",
+    "gin/data/quickstart_files_with_sets.gin",
+  ],
   "quickstart_judge": [
     "gin/runs/quickstart.gin",
     "gin/runs/quickstart_judge.gin",
@@ -33,6 +37,7 @@ RUNS = {
 FILES = {
   "FILES": "corpus/*.jsonl.gz",
   "HQ_FILES": "edited/*.txt",
+  "IN_DISTRIBUTION_FILES": "same/*.jsonl",
   "JUDGE": "flan-t5-small",
   "JUDGE_VOCABULARY": "flan-t5-small/spiece.model",
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `score`: a corpus and a scorer to a score set, part by part."""
 
+import collections
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from data_efficient import progress
 from data_efficient.cli import cost
+from data_efficient.cli import scope as scopes
 from data_efficient.data import prepared, records, score_sets
 from data_efficient.scorers import interface, runner
 
@@ -20,26 +22,28 @@ def score(
   corpus: prepared.Prepared,
   scorer: interface.Scorer,
   output: str,
-  splits: Sequence[str],
+  splits: Sequence[str] | str | None,
   embeddings: str | None = None,
 ) -> None:
-  """Scores the records of some splits; all others are `not_requested`.
+  """Scores the records of some splits, or all; others are `not_requested`.
 
   Args:
     corpus: what is scored.
     scorer: how.
     output: directory of the score set.
-    splits: names of the splits that are scored.
+    splits: names of the splits that are scored; None for all records, with no
+      splits made. A scorer that looks at the pool before then sees all.
     embeddings: directory of the embedding set, for scorers that read vectors.
 
   Raises:
     ValueError: see `CorpusError`, `ArtifactError` and the scorer's own.
   """
+  scope = scopes.of(corpus, splits)
   index = corpus.index
-  reader = _reader(corpus, scorer, embeddings)
+  reader = _reader(corpus, scope, scorer, embeddings)
   identity = {
     "corpus": index.describe(),
-    "splits": {name: corpus.split(name).selection.identity for name in splits},
+    "splits": scope.identity(),
     "scorer": scorer.identity(),
     "inputs": reader.identity(),
     "numerics": {"backend": jax.default_backend(), "precision": "float32"},
@@ -56,10 +60,25 @@ def score(
       print(f"{output}: done before")
       return
     with cost.measured(output):
-      scorer.prepare(reader.stream)
-      _score_parts(writer, index, corpus.mask(splits), scorer, reader)
+      scorer.prepare(_shown(reader.stream, scope, scorer.name))
+      _score_parts(writer, index, scope.mask(), scorer, reader)
       writer.finish(scorer=scorer.name)
   print(f"{output}: {score_sets.ScoreSet.open(output).scored:,} records scored")
+
+
+def _shown(stream: interface.Read, scope, name: str) -> interface.Read:
+  """A scorer's passes over splits, each under a bar."""
+  passes = collections.Counter()
+
+  def read(split: str):
+    passes[split] += 1
+    label = f"{name}: pass {passes[split]} over {split}"
+    with progress.bar(label, total=scope.records(split)) as advance:
+      for block in stream(split):
+        yield block
+        advance(len(block))
+
+  return read
 
 
 def _score_parts(writer, index, requested, scorer, reader) -> None:
@@ -81,28 +100,28 @@ def _score_parts(writer, index, requested, scorer, reader) -> None:
       advance(part.records)
 
 
-def _reader(corpus, scorer, embeddings: str | None):
+def _reader(corpus, scope, scorer, embeddings: str | None):
   if scorer.reads is interface.Reads.TEXT:
-    return _Texts(corpus)
+    return _Texts(corpus, scope)
   if embeddings is None:
     raise ValueError(
       f"the scorer {scorer.name!r} reads embeddings: give --gin.EMBEDDINGS=DIR "
       "(made by `score` with gin/scorers/embedding.gin)"
     )
-  return _Vectors(corpus, embeddings)
+  return _Vectors(corpus, scope, embeddings)
 
 
 class _Texts:
   """Hands a scorer the texts of a corpus."""
 
-  def __init__(self, corpus: prepared.Prepared):
-    self._corpus = corpus
+  def __init__(self, corpus: prepared.Prepared, scope: scopes.Scope):
+    self._corpus, self._scope = corpus, scope
 
   def identity(self) -> dict:
     return {"kind": "text"}
 
   def stream(self, split: str) -> Iterator[list[str]]:
-    texts = self._corpus.split(split).texts()
+    texts = self._scope.texts(split)
     while block := list(itertools.islice(texts, _BLOCK)):
       yield block
 
@@ -136,8 +155,10 @@ class _Texts:
 class _Vectors:
   """Hands a scorer the vectors of an embedding set."""
 
-  def __init__(self, corpus: prepared.Prepared, directory: str):
-    self._corpus = corpus
+  def __init__(
+    self, corpus: prepared.Prepared, scope: scopes.Scope, directory: str
+  ):
+    self._scope = scope
     self._set = score_sets.ScoreSet.open(directory)
     self._set.check_corpus(corpus.index.describe())
     self._vectors = self._set.read(["embedding"])["embedding"]
@@ -146,9 +167,8 @@ class _Vectors:
     return {"kind": "embedding", "embedding": self._set.identity["scorer"]}
 
   def stream(self, split: str) -> Iterator[np.ndarray]:
-    selection = self._corpus.split(split).selection
-    for shard in selection.shards:
-      vectors = self._vectors[shard][selection.positions(shard)]
+    for shard, positions in self._scope.positions(split).items():
+      vectors = self._vectors[shard][positions]
       # A record that could not be embedded has NaN; scorers say so of it.
       for start in range(0, len(vectors), _BLOCK):
         yield vectors[start : start + _BLOCK]

@@ -16,7 +16,7 @@ from typing import Any
 
 import xxhash
 
-from data_efficient.data import file_formats, records
+from data_efficient.data import file_access, file_formats, records
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.records import Record
 
@@ -59,12 +59,7 @@ class Files:
     Raises:
       CorpusError: no such shard, or a damaged file or row; names both.
     """
-    if shard not in self._paths:
-      raise CorpusError(
-        f"no shard {shard!r} in the files of {self.pattern!r}; there are "
-        f"{', '.join(list(self._paths)[:5])} …"
-      )
-    path = self._paths[shard]
+    path = self._path(shard)
     columns = (self.text_field, self.source_field, self.group_field)
     unit = file_formats.TextUnit(self.text_unit)
     rows = file_formats.rows(path, columns, text_unit=unit)
@@ -78,7 +73,22 @@ class Files:
         ),
         group=self._group(row),
         id=records.record_id(shard, position),
+        offset=row.offset,
       )
+
+  def check_random_access(self) -> None:
+    """Raises CorpusError for files that are compressed, or plain text."""
+    for path in self._paths.values():
+      file_access.check(path)
+
+  def fetch(
+    self, shard: str, positions: Sequence[int], offsets: Sequence[int]
+  ) -> list[str]:
+    """Returns the texts of some rows of a file; see `corpora.RandomAccess`."""
+    rows = file_access.fetch(
+      self._path(shard), self.text_field, positions, offsets
+    )
+    return [self._text(row) for row in rows]
 
   def identity(self) -> dict[str, Any]:
     """Returns how rows become records, and each file's bytes and xxh3.
@@ -92,6 +102,14 @@ class Files:
       "text_unit": str(self.text_unit),
       "files": self._hashes,
     }
+
+  def _path(self, shard: str) -> pathlib.Path:
+    if shard not in self._paths:
+      raise CorpusError(
+        f"no shard {shard!r} in the files of {self.pattern!r}; there are "
+        f"{', '.join(list(self._paths)[:5])} …"
+      )
+    return self._paths[shard]
 
   @functools.cached_property
   def _paths(self) -> dict[str, pathlib.Path]:
@@ -108,8 +126,9 @@ class Files:
     )
     if not found:
       raise CorpusError(
-        f"no file matches {' or '.join(repr(p) for p in patterns)} (seen from "
-        f"{os.getcwd()}): check the path, and quote the glob in a shell"
+        f"{self.name}: no file matches "
+        f"{' or '.join(repr(p) for p in patterns)} (seen from {os.getcwd()}): "
+        "check the path, and quote the glob in a shell"
       )
     for path in found:
       file_formats.check_suffix(path)

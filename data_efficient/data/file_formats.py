@@ -19,6 +19,7 @@ from data_efficient.data.corpora import CorpusError
 
 _COMPRESSIONS = (".gz", ".zst")
 _SUFFIXES = (".jsonl", ".json", ".txt", ".parquet")
+_MARK = b"\xef\xbb\xbf"  # byte order mark
 _DAMAGED = (EOFError, OSError, zlib.error, pa.ArrowException)
 
 
@@ -35,10 +36,12 @@ class Row(NamedTuple):
   Attributes:
     where: file and row, for messages.
     fields: its values by name.
+    offset: the byte where it begins in a plain JSON lines file; else -1.
   """
 
   where: str
   fields: dict[str, Any]
+  offset: int = -1
 
 
 def rows(
@@ -54,18 +57,18 @@ def rows(
   Raises:
     CorpusError: a damaged file or row; names both.
   """
-  kind, _ = _suffixes(path)
+  kind, compression = suffixes(path)
   if kind == ".parquet":
     return _parquet_rows(path, columns)
   lines = _lines(path)
   if kind == ".txt":
     return _text_rows(path, lines, columns[0], text_unit)
-  return _json_rows(path, lines)
+  return _json_rows(path, lines, plain=not compression)
 
 
 def check_suffix(path: pathlib.Path) -> None:
   """Raises CorpusError unless the file's suffixes are known."""
-  kind, compression = _suffixes(path)
+  kind, compression = suffixes(path)
   if kind not in _SUFFIXES or (kind == ".parquet" and compression):
     raise CorpusError(
       f"{path}: unknown kind of file {kind + compression!r}; known are "
@@ -76,7 +79,7 @@ def check_suffix(path: pathlib.Path) -> None:
 
 def stem(path: pathlib.Path) -> str:
   """Returns the file's name without its suffixes."""
-  kind, compression = _suffixes(path)
+  kind, compression = suffixes(path)
   return path.name[: -len(kind + compression)]
 
 
@@ -85,17 +88,17 @@ def type_name(value: Any) -> str:
   return "null" if value is None else type(value).__name__
 
 
-def _suffixes(path: pathlib.Path) -> tuple[str, str]:
+def suffixes(path: pathlib.Path) -> tuple[str, str]:
   """Returns the kind and the compression, such as (".jsonl", ".gz")."""
-  suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-  if suffixes and suffixes[-1] in _COMPRESSIONS:
-    return (suffixes[0] if len(suffixes) == 2 else ""), suffixes[-1]
-  return (suffixes[-1] if suffixes else ""), ""
+  found = [suffix.lower() for suffix in path.suffixes[-2:]]
+  if found and found[-1] in _COMPRESSIONS:
+    return (found[0] if len(found) == 2 else ""), found[-1]
+  return (found[-1] if found else ""), ""
 
 
 @contextlib.contextmanager
 def _opened(path: pathlib.Path) -> Iterator[BinaryIO]:
-  _, compression = _suffixes(path)
+  _, compression = suffixes(path)
   if compression and path.stat().st_size == 0:
     raise EOFError("the file has no bytes")
   if compression == ".gz":
@@ -116,7 +119,7 @@ def _lines(path: pathlib.Path) -> Iterator[bytes]:
   try:
     with _opened(path) as stream:
       for number, line in enumerate(stream, 1):
-        yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        yield line.removeprefix(_MARK) if number == 1 else line
   except _DAMAGED as error:
     raise CorpusError(
       f"{path}, after line {number} (row {number}): the file is truncated or "
@@ -134,16 +137,34 @@ def _decoded(line: bytes, where: str) -> str:
     ) from error
 
 
-def _json_rows(path: pathlib.Path, lines: Iterator[bytes]) -> Iterator[Row]:
-  blank = 0
+def _json_rows(
+  path: pathlib.Path, lines: Iterator[bytes], *, plain: bool
+) -> Iterator[Row]:
+  blank = end = 0
   for row, line in enumerate(lines):
+    start = end or _mark_bytes(path)
+    end = start + len(line)
     if not line.strip():
       blank = blank or row + 1
       continue
     where = f"{path}, row {row} (line {row + 1})"
     if blank:  # only at the end; else rows and line numbers would part
       raise CorpusError(f"{path}: line {blank} is blank: remove it")
-    yield Row(where, _json_object(_decoded(line, where), where))
+    yield json_row(line, where, offset=start if plain else -1)
+
+
+def json_row(line: bytes, where: str, *, offset: int) -> Row:
+  """Returns the row of one line.
+
+  Raises:
+    CorpusError: the line is no JSON object.
+  """
+  return Row(where, _json_object(_decoded(line, where), where), offset)
+
+
+def _mark_bytes(path: pathlib.Path) -> int:
+  with open(path, "rb") as file:
+    return len(_MARK) if file.read(len(_MARK)) == _MARK else 0
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:

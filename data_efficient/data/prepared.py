@@ -30,37 +30,31 @@ class Prepared:
     corpus: the corpus.
     directory: where index, splits and vocabulary are kept.
     policy: which records are for training, teaching and evaluation.
-    hq_corpus: where the well-edited text comes from, if it is not a part of
-      the corpus.
+    hq_corpus: where the well-edited text (HQ and reference) comes from, if it
+      is not a part of the corpus.
+    in_distribution_corpus: the in-distribution evaluation set, if it is not a
+      part of the corpus.
   """
 
   corpus: corpora.Corpus
   directory: str
   policy: splitting.Policy
   hq_corpus: corpora.Corpus | None = None
+  in_distribution_corpus: corpora.Corpus | None = None
 
   @functools.cached_property
   def index(self) -> corpus_index.CorpusIndex:
     """The corpus's index; one pass over the corpus the first time."""
-    return self._source(self.corpus, "index").index
+    for other in (self.hq_corpus, self.in_distribution_corpus):
+      if other:
+        _shards(other)  # a wrong path is told before hours of indexing
+    return self._index(self.corpus, "index")
 
   @functools.cached_property
   def splits(self) -> splitting.Splits:
     """The pool, the reference text and the two evaluation sets."""
-    edited = None
-    if self.hq_corpus is not None:
-      edited = self._source(self.hq_corpus, "hq_index")
-    index = self.index
-    with progress.bar("split and compare", total=1) as advance:
-      found = splitting.assign(
-        self.corpus,
-        index,
-        self.policy,
-        pathlib.Path(self.directory, "splits"),
-        edited=edited,
-      )
-      advance(1)
-    return found
+    directory = pathlib.Path(self.directory, "splits")
+    return splitting.assign(self._sources, self.policy, directory)
 
   def split(self, name: str) -> splitting.Split:
     """One of pool, reference, hq, in_distribution."""
@@ -70,10 +64,15 @@ class Prepared:
       )
     return getattr(self.splits, name)
 
+  def index_of(self, name: str) -> corpus_index.CorpusIndex:
+    """The index of the corpus that a split is taken from."""
+    self.split(name)
+    return self._sources.of(name).index
+
   def mask(self, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Shard to bool [records]: which records of the corpus are in a split.
 
-    A split of a separate HQ corpus has no record of this one.
+    A split of a separate corpus has no record of this one.
     """
     masks = {
       shard: np.zeros(records, bool)
@@ -85,17 +84,37 @@ class Prepared:
           mask |= selection.mask(shard)
     return masks
 
-  def _source(self, corpus: corpora.Corpus, name: str) -> splitting.Source:
-    if isinstance(corpus, installed_text.InstalledText):
-      _build(corpus)
-    shards = corpus.shards()
+  @functools.cached_property
+  def _sources(self) -> splitting.Sources:
+    def source(corpus, name: str) -> splitting.Source | None:
+      if corpus is None:
+        return None
+      return splitting.Source(corpus, self._index(corpus, name))
+
+    return splitting.Sources(
+      splitting.Source(self.corpus, self.index),
+      edited=source(self.hq_corpus, "hq_index"),
+      in_distribution=source(
+        self.in_distribution_corpus, "in_distribution_index"
+      ),
+    )
+
+  def _index(
+    self, corpus: corpora.Corpus, name: str
+  ) -> corpus_index.CorpusIndex:
+    shards = _shards(corpus)
     with progress.bar(f"index {corpus.name}", total=len(shards)) as advance:
-      index = corpus_index.build(
+      return corpus_index.build(
         corpus,
         pathlib.Path(self.directory, name),
         progress=lambda done, total: advance(1),
       )
-    return splitting.Source(corpus, index)
+
+
+def _shards(corpus: corpora.Corpus) -> list[str]:
+  if isinstance(corpus, installed_text.InstalledText):
+    _build(corpus)
+  return corpus.shards()
 
 
 def _build(corpus: installed_text.InstalledText) -> None:
@@ -114,12 +133,14 @@ def trained_vocabulary(
 ) -> tokenizers.SentencePiece:
   """A vocabulary trained on the corpus's pool, once."""
   pool = corpus.splits.pool
-  with progress.bar("train vocabulary", total=1) as advance:
-    path = vocabularies.cached(
-      pool.selection.identity,
+  path = vocabularies.cached(
+    pool.selection.identity,
+    progress.over(
       pool.texts(),
-      pathlib.Path(corpus.directory, "vocabulary"),
-      pieces=pieces,
-    )
-    advance(1)
+      "read text for the vocabulary",
+      total=pool.selection.records,
+    ),
+    pathlib.Path(corpus.directory, "vocabulary"),
+    pieces=pieces,
+  )
   return tokenizers.SentencePiece(str(path))

@@ -1,82 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which record goes to which set: the rules behind `splits`."""
 
-import dataclasses
-import fnmatch
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import xxhash
 
+from data_efficient import progress
 from data_efficient.data import overlap, records
 from data_efficient.data.corpora import Corpus, CorpusError
 from data_efficient.data.corpus_index import CorpusIndex
+from data_efficient.data.split_policy import Kind, Policy
 
 NAMES = ("pool", "reference", "hq", "in_distribution")
-# Installed text; then the sources of common public corpora that editors saw.
-REFERENCE_SOURCES = (
-  *("numpy/docstring", "scipy/docstring", "python/docstring"),
-  *("*wikipedia*", "*Wikipedia*", "wikitext*", "enwiki*", "gutenberg*"),
-  *("state_union*", "inaugural*", "sci_abstracts*", "arxiv*", "peps*"),
-)
-HQ_SOURCES = ("pydoc_topics/*",)
+_EVALUATION = ("hq", "in_distribution")
 _MAX_OVERLAP = 0.5
 
 _Key = tuple[str, int]  # shard, position
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Policy:
-  """How a corpus is split.
-
-  Raises CorpusError when it is made with a share or maximum out of range.
-
-  Attributes:
-    evaluation_share: share of the groups held out for evaluation, half of
-      them for each set; in (0, 1).
-    reference_share: share of the groups, among those with well-edited text,
-      whose well-edited records are the reference text; in (0, 1).
-    pool_share_of_reference: share of the well-edited records of the other
-      groups that stay in the pool (and in `in_distribution`), in [0, 1]: 1
-      for a corpus as it is, less for one enriched with such text.
-    hq_records: records of `hq` at most.
-    in_distribution_records: records of `in_distribution` at most.
-    reference_records: records of `reference` at most.
-    seed: of the hashes.
-    reference_sources: patterns (`fnmatch`) of the sources that are well
-      edited.
-    hq_sources: patterns of the sources that are `hq` in full.
-  """
-
-  evaluation_share: float
-  reference_share: float
-  pool_share_of_reference: float
-  hq_records: int
-  in_distribution_records: int
-  reference_records: int
-  seed: int
-  reference_sources: Sequence[str] = REFERENCE_SOURCES
-  hq_sources: Sequence[str] = HQ_SOURCES
-
-  def __post_init__(self):
-    held_out = self.evaluation_share + self.reference_share
-    maxima = (
-      self.hq_records,
-      self.in_distribution_records,
-      self.reference_records,
-    )
-    if (
-      min(self.evaluation_share, self.reference_share) <= 0
-      or held_out >= 1
-      or not 0 <= self.pool_share_of_reference <= 1
-      or min(maxima) < 1
-    ):
-      raise CorpusError(
-        f"{self}: evaluation_share and reference_share must be above 0 and "
-        "below 1 in all, pool_share_of_reference in [0, 1], maxima above 0"
-      )
 
 
 class Source(NamedTuple):
@@ -86,9 +28,27 @@ class Source(NamedTuple):
   index: CorpusIndex
 
 
-def source_of(name: str, main: Source, edited: Source | None) -> Source:
-  """Returns the corpus that a set is taken from."""
-  return edited if edited and name in ("hq", "reference") else main
+class Sources(NamedTuple):
+  """Where the sets are taken from.
+
+  Attributes:
+    main: the corpus; whatever has no corpus of its own comes from it.
+    edited: a separate corpus of well-edited text: then all of `hq` and
+      `reference` is taken from it.
+    in_distribution: a separate corpus for that set: then all of it is the set.
+  """
+
+  main: Source
+  edited: Source | None = None
+  in_distribution: Source | None = None
+
+  def of(self, name: str) -> Source:
+    """Returns the corpus that a set is taken from."""
+    if name == "in_distribution":
+      return self.in_distribution or self.main
+    if name in ("hq", "reference"):
+      return self.edited or self.main
+    return self.main
 
 
 class Plan:
@@ -99,27 +59,31 @@ class Plan:
 
   Args:
     policy: how.
-    main: the corpus.
-    edited: a separate corpus of well-edited text, or None.
+    sources: from what.
 
   Raises:
-    CorpusError: no record is well edited, or a set would be empty.
+    CorpusError: no record is well edited, a pattern matches nothing, the same
+      file is in two corpora, or a set would be empty.
   """
 
-  def __init__(self, policy: Policy, main: Source, edited: Source | None):
+  def __init__(self, policy: Policy, sources: Sources):
     self._policy = policy
+    self._sources = sources
     self._excluded: Counter[str] = Counter()
     self._sets: dict[str, set[_Key]] = {name: set() for name in NAMES}
-    self._edited = edited
-    if edited:
-      self._assign_edited(edited)
-    self._assign_main(main)
-    for name in ("hq", "in_distribution", "reference"):
-      source = source_of(name, main, edited)
-      self._without_repeats(name, source)
+    _check_roles(sources)
+    if sources.edited:
+      policy.check_separate()
+      self._assign_edited(sources.edited)
+    if sources.in_distribution:
+      labels = _labels(sources.in_distribution.index)
+      self._sets["in_distribution"] = {row.key for row in labels}
+    self._assign_main(sources.main)
+    for name in (*_EVALUATION, "reference"):
+      self._without_repeats(name)
       self._cut(name)
-    self._without_overlap(main, edited)
-    self._check(main)
+    self._without_overlap()
+    self._check()
     counts = {name: len(self._sets[name]) for name in NAMES}
     self.summary = {"records": counts, "excluded": dict(self._excluded)}
 
@@ -140,46 +104,37 @@ class Plan:
 
   def _assign_main(self, main: Source) -> None:
     labels = list(_labels(main.index))
-    matches = {
-      source: self._kind(source) for source in {row.source for row in labels}
-    }
+    kinds = {row.source: Kind.PLAIN for row in labels}
+    if not self._sources.edited:
+      kinds = self._policy.kinds(kinds, corpus=main.index.name)
     documented = {
-      row.group for row in labels if matches[row.source] == "reference"
+      row.group for row in labels if kinds[row.source] is Kind.REFERENCE
     }
-    if not self._edited and not set(matches.values()) & {"hq", "reference"}:
-      raise CorpusError(_no_match(main, self._policy, matches))
     for row in labels:
       name = self._set_of(
-        row, kind=matches[row.source], documented=row.group in documented
+        row, kind=kinds[row.source], documented=row.group in documented
       )
       if name in self._sets:
         self._sets[name].add(row.key)
       else:
         self._excluded[name] += 1
 
-  def _kind(self, source: str) -> str:
-    if self._edited:
-      return "plain"
-    if _matches(source, self._policy.hq_sources):
-      return "hq"
-    edited = _matches(source, self._policy.reference_sources)
-    return "reference" if edited else "plain"
-
-  def _set_of(self, row: "_Label", *, kind: str, documented: bool) -> str:
+  def _set_of(self, row: "_Label", *, kind: Kind, documented: bool) -> str:
     """Returns a record's set, or why it is excluded."""
-    if kind == "hq":
+    if kind is Kind.HQ:
       return "hq"
     policy = self._policy
     draw = self._uniform(row.group)
-    edited = kind == "reference"
-    if not self._edited and draw < policy.evaluation_share / 2:
+    edited = kind is Kind.REFERENCE
+    if not self._sources.edited and draw < policy.evaluation_share / 2:
       return "hq" if edited else "other text of an hq group"
     thinned = edited and (
       self._uniform(records.record_id(*row.key))
       >= policy.pool_share_of_reference
     )
     if draw < policy.evaluation_share:
-      return "thinned" if thinned else "in_distribution"
+      name = "pool" if self._sources.in_distribution else "in_distribution"
+      return "thinned" if thinned else name
     reference = policy.evaluation_share + policy.reference_share
     if documented and draw < reference:
       return "reference" if edited else "other text of a reference group"
@@ -193,10 +148,14 @@ class Plan:
       name = "hq" if draw < policy.evaluation_share else "reference"
       self._sets[name].add(row.key)
 
-  def _without_repeats(self, name: str, source: Source) -> None:
+  def _without_repeats(self, name: str) -> None:
     """Keeps the first of the records with the same text."""
     seen: set[int] = set()
-    for key, fingerprint in _fingerprints(source.index):
+    index = self._sources.of(name).index
+    fingerprints = progress.over(
+      _fingerprints(index), f"split: repeats in {name}", total=index.records
+    )
+    for key, fingerprint in fingerprints:
       if key in self._sets[name]:
         if fingerprint in seen:
           self._sets[name].remove(key)
@@ -212,18 +171,14 @@ class Plan:
     self._sets[name] = set(ordered[:maximum])
     self._excluded[f"more than {name}_records"] += len(ordered[maximum:])
 
-  def _without_overlap(self, main: Source, edited: Source | None) -> None:
-    wanted = ("hq", "in_distribution")
+  def _without_overlap(self) -> None:
     texts = [
-      text
-      for name in wanted
-      for _, text in self._texts(name, source_of(name, main, edited))
+      text for name in _EVALUATION for _, text in self._texts(name, "read")
     ]
     fingerprints = {records.fingerprint(text) for text in texts}
     grams = overlap.Grams(texts)
     for name in ("reference", "pool"):
-      source = source_of(name, main, edited)
-      for key, text in list(self._texts(name, source)):
+      for key, text in self._texts(name, "compare"):
         if records.fingerprint(text) in fingerprints:
           reason = f"{name}: same text as an evaluation record"
         elif grams.overlap(text) >= _MAX_OVERLAP:
@@ -233,27 +188,72 @@ class Plan:
         self._sets[name].remove(key)
         self._excluded[reason] += 1
 
-  def _texts(self, name: str, source: Source) -> Iterator[tuple[_Key, str]]:
-    shards = {shard for shard, _ in self._sets[name]}
-    for shard in source.index.shards:
-      if shard in shards:
-        for record in source.corpus.read(shard):
-          if (shard, record.position) in self._sets[name]:
-            yield (shard, record.position), record.text
+  def _texts(self, name: str, verb: str) -> Iterator[tuple[_Key, str]]:
+    """Yields a set's texts; what was yielded may be removed from it."""
+    corpus, index = self._sources.of(name)
+    wanted = {shard for shard, _ in self._sets[name]}
+    shards = {s: n for s, n in index.shards.items() if s in wanted}
+    found = (
+      (shard, record) for shard in shards for record in corpus.read(shard)
+    )
+    for shard, record in progress.over(
+      found, f"split: {verb} {name}", total=sum(shards.values())
+    ):
+      if (shard, record.position) in self._sets[name]:
+        yield (shard, record.position), record.text
 
-  def _check(self, main: Source) -> None:
+  def _check(self) -> None:
     empty = [name for name in NAMES if not self._sets[name]]
-    if empty:
-      raise CorpusError(
-        f"no record is left for {', '.join(empty)} of the "
-        f"{main.index.records} records of {main.index.name!r}: raise "
-        "evaluation_share or reference_share, or bring more text; excluded: "
-        f"{dict(self._excluded)}"
-      )
+    if not empty:
+      return
+    main = self._sources.main.index
+    emptied = [
+      name
+      for name in empty
+      if any(reason.startswith(f"{name}: ") for reason in self._excluded)
+    ]
+    advice = (
+      "raise evaluation_share or reference_share, or bring more text"
+      if not emptied
+      else f"all that {' and '.join(emptied)} had repeats text of the "
+      "evaluation sets, in whole or for half: is the same text named as pool "
+      "and as evaluation set? Name other files for one of them"
+    )
+    raise CorpusError(
+      f"no record is left for {', '.join(empty)} of the {main.records} records "
+      f"of {main.name!r}: {advice}; excluded: {dict(self._excluded)}"
+    )
 
   def _uniform(self, text: str) -> float:
     seed = self._policy.seed
     return xxhash.xxh3_64_intdigest(text.encode("utf-8"), seed=seed) / 2.0**64
+
+
+def _check_roles(sources: Sources) -> None:
+  """Refuses a file of the in-distribution corpus that has another role too."""
+  if not sources.in_distribution:
+    return
+  known = {
+    _digest(sources.in_distribution.index, shard): shard
+    for shard, count in sources.in_distribution.index.shards.items()
+    if count
+  }
+  others = {"the pool": sources.main, "HQ and reference": sources.edited}
+  for role, source in others.items():
+    for shard in source.index.shards if source else ():
+      if same := known.get(_digest(source.index, shard)):
+        raise CorpusError(
+          f"{shard!r} is a file of {role}, and its records are those of "
+          f"{same!r} of the in-distribution evaluation set: what a run is "
+          "evaluated on cannot be learned from. Name it in one place only, or "
+          "name no in-distribution corpus: then a part of the pool is held out"
+        )
+
+
+def _digest(index: CorpusIndex, shard: str) -> bytes:
+  return xxhash.xxh3_128_digest(
+    index.shard_column(shard, "fingerprint").tobytes()
+  )
 
 
 class _Label(NamedTuple):
@@ -263,6 +263,12 @@ class _Label(NamedTuple):
 
 
 def _labels(index: CorpusIndex) -> Iterator[_Label]:
+  return progress.over(
+    _each_label(index), f"split: groups of {index.name}", total=index.records
+  )
+
+
+def _each_label(index: CorpusIndex) -> Iterator[_Label]:
   sources, groups = index.column("source"), index.column("group")
   for shard in index.shards:
     pairs = zip(sources[shard], groups[shard], strict=True)
@@ -275,18 +281,3 @@ def _fingerprints(index: CorpusIndex) -> Iterator[tuple[_Key, int]]:
   for shard, values in index.column("fingerprint").items():
     for position, value in enumerate(values.tolist()):
       yield (shard, position), value
-
-
-def _matches(source: str, patterns: Sequence[str]) -> bool:
-  return any(fnmatch.fnmatchcase(source, pattern) for pattern in patterns)
-
-
-def _no_match(main: Source, policy: Policy, sources: Mapping[str, str]) -> str:
-  names = ", ".join(sorted(sources)[:30])
-  tried = ", ".join([*policy.reference_sources, *policy.hq_sources])
-  return (
-    f"no record of {main.index.name!r} is known to be well edited, so there is "
-    f"nothing to teach a judge with and to evaluate on. Patterns tried: "
-    f"{tried}. Sources of this corpus: {names}. Set Policy.reference_sources "
-    "to patterns that match some, or name a separate corpus of edited text"
-  )

@@ -12,6 +12,8 @@ Each record of a corpus goes to exactly one of
 or is excluded. Groups are drawn by a hash of (seed, group), so that a module
 or a book is never torn apart; and whatever in pool or reference repeats an
 evaluation record, in whole or for half of its word 8-grams, is excluded too.
+Well-edited and in-distribution text may come from corpora of their own: none of
+it is taken from the corpus at hand then, and overlap is excluded all the same.
 """
 
 import dataclasses
@@ -21,19 +23,19 @@ from typing import Any, NamedTuple
 
 from data_efficient.data import artifacts, selections, split_plan
 from data_efficient.data.corpora import Corpus
-from data_efficient.data.corpus_index import CorpusIndex
 from data_efficient.data.records import Record
 from data_efficient.data.selections import Selection
-from data_efficient.data.split_plan import NAMES, Policy, Source
+from data_efficient.data.split_plan import NAMES, Source, Sources
+from data_efficient.data.split_policy import Policy
 
-__all__ = ("NAMES", "Policy", "Source", "Split", "Splits", "assign")
+__all__ = ("NAMES", "Policy", "Source", "Sources", "Split", "Splits", "assign")
 
 
 class Split(NamedTuple):
   """One of the sets: which records of which corpus.
 
   Attributes:
-    corpus: the corpus at hand or, for `hq` and `reference`, the separate one.
+    corpus: the corpus at hand, or the separate one of this set.
     selection: its records.
   """
 
@@ -69,57 +71,52 @@ class Splits(NamedTuple):
 
 
 def assign(
-  corpus: Corpus,
-  index: CorpusIndex,
-  policy: Policy,
-  directory: artifacts.PathLike,
-  *,
-  edited: Source | None = None,
+  sources: Sources, policy: Policy, directory: artifacts.PathLike
 ) -> Splits:
   """Splits a corpus; does nothing but open the splits if they are there.
 
   Args:
-    corpus: the corpus.
-    index: its index.
+    sources: the corpus, and separate ones for some sets where there are.
     policy: how.
     directory: gets a selection for each of `NAMES`.
-    edited: a separate corpus of well-edited text: then all of `hq` and
-      `reference` comes from it, by the same shares, and none from `corpus`.
 
   Raises:
-    CorpusError: no record is well edited, or a set would be empty; says which
-      patterns were tried and which sources there are.
+    CorpusError: no record is well edited, a pattern matches nothing, the same
+      file is in two corpora, or a set would be empty; says which patterns were
+      tried and which sources there are.
     ArtifactError: other splits lie there.
   """
   directory = pathlib.Path(directory)
-  main = Source(corpus, index)
-  sources = {name: split_plan.source_of(name, main, edited) for name in NAMES}
-  identities = {
-    name: {
-      "corpus": sources[name].index.describe(),
-      "split": name,
-      "policy": dataclasses.asdict(policy),
-      "of": index.describe(),
-      "edited": edited.index.describe() if edited else None,
-    }
-    for name in NAMES
-  }
+  identities = {name: _identity(name, sources, policy) for name in NAMES}
   if not _there(directory, identities):
-    plan = split_plan.Plan(policy, main, edited)
+    plan = split_plan.Plan(policy, sources)
     for name in NAMES:
+      index = sources.of(name).index
       selections.write(
         directory / name,
         identity=identities[name],
-        kept=plan.kept(name, sources[name].index),
-        shards=sources[name].index.shards,
+        kept=plan.kept(name, index),
+        shards=index.shards,
         summary=plan.summary,
       )
   return Splits(
     *(
-      Split(sources[name].corpus, Selection.open(directory / name))
+      Split(sources.of(name).corpus, Selection.open(directory / name))
       for name in NAMES
     )
   )
+
+
+def _identity(name: str, sources: Sources, policy: Policy) -> dict[str, Any]:
+  main, edited, in_distribution = sources
+  return {
+    "corpus": sources.of(name).index.describe(),
+    "split": name,
+    "policy": dataclasses.asdict(policy),
+    "of": main.index.describe(),
+    "edited": edited and edited.index.describe(),
+    "in_distribution": in_distribution and in_distribution.index.describe(),
+  }
 
 
 def _there(

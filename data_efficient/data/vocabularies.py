@@ -10,11 +10,12 @@ pieces, so that the vocabulary has `pieces` + 100 ids in all.
 import heapq
 import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import xxhash
 
+from data_efficient import progress
 from data_efficient.data import artifacts
 
 KIND = "vocabulary"
@@ -115,8 +116,6 @@ def _sample(texts: Iterable[str], limit: int, seed: int) -> list[str]:
 
 
 def _train(texts: Iterable[str], pieces: int) -> bytes:
-  import sentencepiece
-
   lines = [
     line[start : start + _LINE]
     for text in texts
@@ -128,26 +127,36 @@ def _train(texts: Iterable[str], pieces: int) -> bytes:
     raise VocabularyError("no text to train a vocabulary on")
   model = io.BytesIO()
   try:
-    sentencepiece.SentencePieceTrainer.train(
-      sentence_iterator=iter(lines),
-      model_writer=model,
-      model_type="unigram",
-      vocab_size=pieces,
-      pad_id=0,
-      eos_id=1,
-      unk_id=2,
-      bos_id=-1,
-      byte_fallback=True,
-      seed_sentencepiece_size=200_000,  # faster than 10⁶, equal pieces
-      num_threads=1,  # more would add up in another order
-      minloglevel=2,
-    )
+    # One unit: the trainer tells nobody how far it is.
+    label = f"train vocabulary on {len(lines):,} lines (shows no steps)"
+    with progress.bar(label, total=1) as advance:
+      _run(iter(lines), model, pieces)
+      advance(1)
   except RuntimeError as error:
     raise VocabularyError(
       f"{len(lines)} lines of text do not give {pieces} pieces: bring more "
       f"text or lower the number of pieces (SentencePiece: {error})"
     ) from error
   return _with_answers(model.getvalue())
+
+
+def _run(lines: Iterator[str], model: io.BytesIO, pieces: int) -> None:
+  import sentencepiece
+
+  sentencepiece.SentencePieceTrainer.train(
+    sentence_iterator=lines,
+    model_writer=model,
+    model_type="unigram",
+    vocab_size=pieces,
+    pad_id=0,
+    eos_id=1,
+    unk_id=2,
+    bos_id=-1,
+    byte_fallback=True,
+    seed_sentencepiece_size=200_000,  # faster than 10⁶, equal pieces
+    num_threads=1,  # more would add up in another order
+    minloglevel=2,
+  )
 
 
 def _with_answers(model: bytes) -> bytes:

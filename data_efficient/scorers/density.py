@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from data_efficient import progress
 from data_efficient.kernels import hashing, sketch
 from data_efficient.scorers import bandwidth, interface, subsample
 
@@ -99,9 +100,7 @@ class Density:
       dimensions=dimensions,
       num_rows=self.num_rows,
       hashes_per_row=self.hashes_per_row,
-      width=self.bandwidth.width(
-        vectors, records=records, hashes_per_row=self.hashes_per_row
-      ),
+      width=self._width(vectors, records),
     )
     counters = sketch.init(num_rows=self.num_rows, num_buckets=self.num_buckets)
     for block, mask in _padded(read("pool"), self.block):
@@ -146,6 +145,16 @@ class Density:
       "pool_records": int(self.state.sketch.total),
       "sketch_bytes": self.state.sketch.counts.nbytes,
     }
+
+  def _width(self, vectors: Float[np.ndarray, "m d"], records: int) -> float:
+    # One unit: a rule searches as long as it must, on a sample of fixed size.
+    label = f"{self.name}: bandwidth of {len(vectors):,} vectors"
+    with progress.bar(label, total=1) as advance:
+      width = self.bandwidth.width(
+        vectors, records=records, hashes_per_row=self.hashes_per_row
+      )
+      advance(1)
+    return width
 
   def _check_dimensions(self, batch: Matrix) -> None:
     expected = self.state.hashes.directions.shape[0]

@@ -14,13 +14,14 @@ scored by the model taught on the others.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
 from jaxtyping import Float32, Int64
 
+from data_efficient import progress
 from data_efficient.scorers import interface, subsample
 
 # Words, and each mark of punctuation: how a text is set says much about it.
@@ -111,11 +112,15 @@ class QualityClassifier:
     negatives = self._sample(read, self.negatives)
     texts = positives + negatives
     labels = np.repeat([1, 0], [len(positives), len(negatives)])
-    counts = self._counts(texts)
+    counts = self._counts(
+      progress.over(texts, f"{self.name}: count n-grams", total=len(texts))
+    )
     folds = self._folds(texts)
     self.taught = [
       self._teach(counts[folds != fold], labels[folds != fold])
-      for fold in range(self.folds)
+      for fold in progress.over(
+        range(self.folds), f"{self.name}: teach folds", total=self.folds
+      )
     ]
 
   def score(self, batch: Sequence[str]) -> interface.Scores:
@@ -160,7 +165,7 @@ class QualityClassifier:
     hashes = [xxhash.xxh3_64_intdigest(text.encode("utf-8")) for text in texts]
     return np.array([h % self.folds for h in hashes], np.int64)
 
-  def _counts(self, texts: Sequence[str]):
+  def _counts(self, texts: Iterable[str]):
     """Returns the hashed n-gram counts of the texts, a sparse [n, features]."""
     from sklearn.feature_extraction import text as text_features
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splits: by group, each record once, no evaluation text in the pool."""
 
+import contextlib
 import dataclasses
 import random
 
 import pytest
 
+from data_efficient import progress
 from data_efficient.data import (
   artifacts,
   corpora,
@@ -23,7 +25,12 @@ POLICY = splits.Policy(
   in_distribution_records=20,
   reference_records=30,
   seed=0,
+  reference_sources=("numpy/docstring",),
+  hq_sources=("pydoc_topics/*",),
+  usual_sources=("*wikipedia*",),
 )
+# No source is known to be edited; with a separate corpus none must be.
+PLAIN = dataclasses.replace(POLICY, reference_sources=(), hq_sources=())
 
 
 def _text(generator, words=40):
@@ -45,16 +52,17 @@ def _shards(seed=0, modules=60):
   return {"numpy": rows, "pydoc_topics": topics}
 
 
-def _assign(tmp_path, shards, policy=POLICY, edited=None):
-  corpus = fakes.Memory(shards)
-  index = corpus_index.build(corpus, tmp_path / "index")
-  if edited is not None:
-    other = fakes.Memory(edited, name="edited")
-    edited_index = corpus_index.build(other, tmp_path / "edited")
-    edited = splits.Source(other, edited_index)
-  return splits.assign(
-    corpus, index, policy, tmp_path / "splits", edited=edited
-  )
+def _assign(tmp_path, shards, policy=POLICY, **others):
+  """`others`: edited, in_distribution; shards of separate corpora."""
+
+  def source(name, shards):
+    corpus = fakes.Memory(shards, name=name)
+    index = corpus_index.build(corpus, tmp_path / f"{name}_index")
+    return splits.Source(corpus, index)
+
+  separate = {name: source(name, shards) for name, shards in others.items()}
+  sources = splits.Sources(source("memory", shards), **separate)
+  return splits.assign(sources, policy, tmp_path / "splits")
 
 
 def _keys(split):
@@ -150,12 +158,13 @@ def test_done_once(tmp_path):
     raise AssertionError("read again")
 
   corpus.read = read
-  index = corpus_index.open_index(tmp_path / "index")
-  second = splits.assign(corpus, index, POLICY, tmp_path / "splits")
+  index = corpus_index.open_index(tmp_path / "memory_index")
+  sources = splits.Sources(splits.Source(corpus, index))
+  second = splits.assign(sources, POLICY, tmp_path / "splits")
   assert second.summary == first.summary
   other = dataclasses.replace(POLICY, seed=1)
   with pytest.raises(artifacts.ArtifactError, match="policy.seed"):
-    splits.assign(corpus, index, other, tmp_path / "splits")
+    splits.assign(sources, other, tmp_path / "splits")
 
 
 def test_resumes_after_half_of_the_sets(tmp_path):
@@ -165,12 +174,15 @@ def test_resumes_after_half_of_the_sets(tmp_path):
   assert _keys(first.hq) == _keys(second.hq)
 
 
+def _texts(seed, count):
+  generator = random.Random(seed)
+  return [_text(generator) for _ in range(count)]
+
+
 def test_separate_edited_corpus(tmp_path):
-  generator = random.Random(3)
-  web = {"web": [_text(generator) for _ in range(200)]}
-  books = {"books": [_text(generator) for _ in range(50)]}
+  web, books = {"web": _texts(3, 200)}, {"books": _texts(4, 50)}
   web["web"][7] = books["books"][3]
-  found = _assign(tmp_path, web, edited=books)
+  found = _assign(tmp_path, web, PLAIN, edited=books)
   assert found.hq.corpus.name == found.reference.corpus.name == "edited"
   assert found.pool.corpus.name == "memory"
   assert found.hq.selection.identity["corpus"]["name"] == "edited"
@@ -179,20 +191,155 @@ def test_separate_edited_corpus(tmp_path):
   assert not set(found.hq.texts()) & set(found.pool.texts())
 
 
+def test_separate_in_distribution_corpus(tmp_path):
+  shards = _shards()
+  own = {"own": [*_texts(5, 10), "again and again", "again and again"]}
+  first = _assign(tmp_path / "x", shards)
+  repeated = next(first.reference.texts())
+  held = {"own": [*own["own"], shards["numpy"][1][0].upper(), repeated]}
+  found = _assign(tmp_path / "y", shards, in_distribution=held)
+  assert found.in_distribution.corpus.name == "in_distribution"
+  assert found.hq.corpus.name == found.reference.corpus.name == "memory"
+  texts = list(found.in_distribution.texts())
+  assert sorted(texts) == sorted(set(held["own"]))
+  # What was in-distribution before is in the pool now; nothing else moved.
+  assert _keys(found.hq) == _keys(first.hq)
+  moved = set(_keys(found.pool)) - set(_keys(first.pool))
+  assert set(_keys(first.in_distribution)) - moved <= {("numpy", 1)}
+  assert len(set(_keys(first.pool)) - set(_keys(found.pool))) <= 1
+  left = [*found.pool.texts(), *found.reference.texts()]
+  assert repeated not in left and shards["numpy"][1][0] not in left
+  excluded = found.summary["excluded"]
+  assert excluded["reference: same text as an evaluation record"] == 1
+  assert excluded["repeated in in_distribution"] == 1
+  smaller = dataclasses.replace(POLICY, in_distribution_records=5)
+  cut = _assign(tmp_path / "z", shards, smaller, in_distribution=held)
+  assert cut.in_distribution.selection.records == 5
+  assert set(cut.in_distribution.texts()) < set(texts)
+
+
+def test_both_separate_corpora_leave_the_whole_pool(tmp_path):
+  web = {"web": _texts(6, 100)}
+  books, own = {"books": _texts(7, 40)}, {"own": _texts(8, 20)}
+  web["web"][3], web["web"][4] = own["own"][0], own["own"][1].upper()
+  found = _assign(tmp_path, web, PLAIN, edited=books, in_distribution=own)
+  assert set(range(100)) - {row for _, row in _keys(found.pool)} == {3, 4}
+  assert found.in_distribution.selection.records == 20
+  assert {split.corpus.name for split in found} == {
+    *("memory", "edited", "in_distribution")
+  }
+  identity = found.pool.selection.identity
+  assert identity["edited"]["records"] == 40
+  assert identity["in_distribution"]["records"] == 20
+
+
+def test_sources_by_pattern(tmp_path):
+  policy = dataclasses.replace(
+    POLICY, reference_sources="noisy/*", hq_sources=("pydoc*",)
+  )
+  assert policy.reference_sources == ("noisy/*",)
+  found = _assign(tmp_path, _shards(), policy)
+  assert {r.source for _, r in found.reference.read()} == {"noisy/source"}
+  usual = dataclasses.replace(PLAIN, usual_sources=("nowhere", "numpy/doc*"))
+  found = _assign(tmp_path / "usual", _shards(), usual)
+  assert {r.source for _, r in found.reference.read()} == {"numpy/docstring"}
+
+
 def test_nothing_matches(tmp_path):
   shards = {"a": [("x", "web", ""), ("y", "mail", "")]}
   with pytest.raises(corpora.CorpusError) as error:
-    _assign(tmp_path, shards)
+    _assign(tmp_path, shards, PLAIN)
   message = str(error.value)
   assert "Sources of this corpus: mail, web" in message
-  assert "numpy/docstring" in message and "reference_sources" in message
+  assert "*wikipedia*" in message and "REFERENCE_SOURCES" in message
+  assert not (tmp_path / "splits").exists()
+
+
+@pytest.mark.parametrize("field", ["reference_sources", "hq_sources"])
+def test_a_pattern_that_matches_nothing(tmp_path, field):
+  patterns = (*getattr(POLICY, field), "nump/*")
+  policy = dataclasses.replace(POLICY, **{field: patterns})
+  with pytest.raises(corpora.CorpusError) as error:
+    _assign(tmp_path, _shards(), policy)
+  assert str(error.value) == (
+    f"{field.upper()}: the pattern 'nump/*' matches no source of 'memory'. "
+    "Sources of this corpus: noisy/source, numpy/docstring, numpy/source, "
+    "pydoc_topics/topic"
+  )
+  assert not (tmp_path / "splits").exists()
+
+
+def test_patterns_beside_a_separate_edited_corpus(tmp_path):
+  with pytest.raises(corpora.CorpusError, match="REFERENCE_SOURCES.*not both"):
+    _assign(tmp_path, _shards(), edited={"books": _texts(1, 9)})
+  assert not (tmp_path / "splits").exists()
+
+
+@pytest.mark.parametrize("other", ["the pool", "HQ and reference"])
+def test_a_file_with_two_roles(tmp_path, other):
+  web, own = {"web": _texts(1, 50), "b": []}, {"own": _texts(2, 50), "b": []}
+  edited = {"books": _texts(3, 50)}
+  (web if other == "the pool" else edited)["copy"] = own["own"]
+  with pytest.raises(corpora.CorpusError) as error:
+    _assign(tmp_path, web, PLAIN, edited=edited, in_distribution=own)
+  message = str(error.value)
+  assert f"'copy' is a file of {other}" in message and "'own'" in message
+  assert not (tmp_path / "splits").exists()
+
+
+def test_a_pool_that_is_all_evaluation_text(tmp_path):
+  own = _texts(2, 15)
+  web = {"web": [text.upper() for text in reversed(own)]}
+  books = {"books": _texts(3, 50)}
+  with pytest.raises(corpora.CorpusError) as error:
+    _assign(tmp_path, web, PLAIN, edited=books, in_distribution={"own": own})
+  message = str(error.value)
+  assert "no record is left for pool" in message
+  assert "all that pool had repeats text of the evaluation sets" in message
+  assert "'pool: half in common with evaluation text': 15" in message
   assert not (tmp_path / "splits").exists()
 
 
 def test_a_set_would_be_empty(tmp_path):
   shards = {"a": [("some text", "numpy/docstring", "g")]}
-  with pytest.raises(corpora.CorpusError, match="no record is left for"):
-    _assign(tmp_path, shards)
+  policy = dataclasses.replace(POLICY, hq_sources=())
+  with pytest.raises(corpora.CorpusError, match="no record is left for") as e:
+    _assign(tmp_path, shards, policy)
+  assert "bring more text" in str(e.value)
+
+
+def test_each_pass_has_a_bar_that_ends_at_its_total(tmp_path, monkeypatch):
+  bars = {}
+
+  @contextlib.contextmanager
+  def bar(label, *, total, done=0):
+    assert not any(state["open"] for state in bars.values()), "two at once"
+    assert label not in bars
+    bars[label] = {"total": total, "done": done, "open": True}
+
+    def advance(units):
+      bars[label]["done"] += units
+
+    yield advance
+    bars[label]["open"] = False
+
+  monkeypatch.setattr(progress, "bar", bar)
+  shards = _shards()
+  _assign(tmp_path, shards, in_distribution={"own": _texts(1, 20)})
+  count = sum(len(rows) for rows in shards.values())
+  assert {label: state["total"] for label, state in bars.items()} == {
+    "split: groups of in_distribution": 20,
+    "split: groups of memory": count,
+    "split: repeats in hq": count,
+    "split: repeats in in_distribution": 20,
+    "split: repeats in reference": count,
+    "split: read hq": count,
+    "split: read in_distribution": 20,
+    "split: compare reference": len(shards["numpy"]),
+    "split: compare pool": len(shards["numpy"]),
+  }
+  for state in bars.values():
+    assert state["done"] == state["total"] and not state["open"]
 
 
 @pytest.mark.parametrize(
