@@ -47,7 +47,9 @@ setuptools.setup(
     "xm": ["xmanager"],
     # What T5X imports, beside the core (T5X itself: `make t5x`).
     "t5x": ["cached_property", "chex", "fiddle", "grain"],
-    "test": ["beartype", "hypothesis", "pytest", "ruff", "tokenizers"],
+    "test": [
+      *("beartype", "grain", "hypothesis", "pytest", "ruff", "tokenizers"),
+    ],
   },
   entry_points={
     "console_scripts": ["data-efficient = data_efficient.main:main"]

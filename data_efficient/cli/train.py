@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `train`: a `Run` through an engine, and a record of both."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from data_efficient import gin_config
 from data_efficient.cli import cost
 from data_efficient.data import artifacts
-from data_efficient.training import metrics
+from data_efficient.training import metrics, processes
 from data_efficient.training.run import Engine, Run
 
 _CONFIG = "config.gin"
@@ -19,6 +20,7 @@ def train(*, run: Run, engine: Engine, facts: dict[str, Any]) -> None:
   """Trains a run to its end; does nothing when it is there.
 
   Leaves config.gin, metrics.jsonl, checkpoints/, and, at the end, run.json.
+  Of several processes (see `processes`) the first writes all but checkpoints.
 
   Args:
     run: what is trained.
@@ -28,10 +30,15 @@ def train(*, run: Run, engine: Engine, facts: dict[str, Any]) -> None:
   Raises:
     ArtifactError: the directory holds a run of another configuration.
   """
+  processes.join()
   directory = pathlib.Path(run.directory)
+  if not processes.is_first():
+    if not (directory / _FACTS).exists():
+      engine.train(run)
+    return
   directory.mkdir(parents=True, exist_ok=True)
   with artifacts.exclusive(directory):
-    _keep_config(directory / _CONFIG)
+    keep_config(directory / _CONFIG)
     if (directory / _FACTS).exists():
       print(f"{directory}: done before")
       return
@@ -51,6 +58,7 @@ def _record(run: Run, engine: Engine, facts: dict[str, Any]) -> None:
     "seed": run.seed,
     "steps": run.steps,
     "batch_size": run.batch_size,
+    "compared_by": _compared_by(run),
     "epochs": _epochs(run, tokens, facts.get("kept_tokens")),
     "training_seconds": seconds,
     "commit": cost.commit(),
@@ -63,7 +71,28 @@ def _record(run: Run, engine: Engine, facts: dict[str, Any]) -> None:
   print(f"{directory}: {run.steps} steps, losses {losses}")
 
 
-def _keep_config(path: pathlib.Path) -> None:
+def _numerics(run: Run) -> dict[str, Any]:
+  """The network, less what changes its memory alone."""
+  sizes = dataclasses.asdict(run.network)
+  return {name: value for name, value in sizes.items() if name != "remat"}
+
+
+def _compared_by(run: Run) -> dict[str, Any]:
+  """What runs must have in common for their losses to be comparable."""
+  return {
+    "network": _numerics(run),
+    "task_feature_lengths": dict(run.task_feature_lengths),
+    "evaluation_batches": run.evaluation_batches,
+    **run.measured_on,
+  }
+
+
+def keep_config(path: pathlib.Path) -> None:
+  """Writes the configuration there, or checks that it is the one there.
+
+  Raises:
+    ArtifactError: another configuration is.
+  """
   config = gin_config.resolved()
   if not path.exists():
     artifacts.atomic_write(path, config.encode())

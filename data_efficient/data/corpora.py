@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one interface that every corpus has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from data_efficient.data.records import Record
@@ -34,5 +34,32 @@ class Corpus(Protocol):
 
     It changes when the files' names or bytes change; copying or touching a
     file does not change it.
+    """
+    ...
+
+
+@runtime_checkable
+class RandomAccess(Protocol):
+  """What a corpus has besides if single records of it can be read."""
+
+  def check_random_access(self) -> None:
+    """Raises CorpusError where this corpus' files do not allow it after all.
+
+    The message has the command that makes files which do.
+    """
+    ...
+
+  def fetch(
+    self, shard: str, positions: Sequence[int], offsets: Sequence[int]
+  ) -> list[str]:
+    """Returns the texts of some records of a shard; safe in many threads.
+
+    Args:
+      shard: one of `shards()`.
+      positions: of the records.
+      offsets: the same records' `offset`, from the corpus's index.
+
+    Raises:
+      CorpusError: no such record, or a damaged one; names file and row.
     """
     ...

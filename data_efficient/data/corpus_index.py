@@ -25,6 +25,7 @@ _SCHEMA = pa.schema(
     "characters": pa.int32(),
     "source": pa.string(),
     "group": pa.string(),
+    "offset": pa.int64(),
   }
 )
 
@@ -79,17 +80,18 @@ class CorpusIndex:
 
     Args:
       name: "position" (int64), "fingerprint" (uint64), "characters" (int32),
-        "source" or "group" (objects of type str).
+        "source" or "group" (objects of type str), "offset" (int64, see
+        `Record`).
 
     Raises:
       ArtifactError: no such column, or a damaged part.
     """
-    return {
-      shard: self._manifest.read_table(part, columns=[name])
-      .column(name)
-      .to_numpy()
-      for shard, part in self._parts.items()
-    }
+    return {shard: self.shard_column(shard, name) for shard in self._parts}
+
+  def shard_column(self, shard: str, name: str) -> np.ndarray:
+    """Returns one column of one shard; see `column`."""
+    table = self._manifest.read_table(self._parts[shard], columns=[name])
+    return table.column(name).to_numpy()
 
   def describe(self) -> dict[str, Any]:
     """Returns what other artifacts say of this corpus in their identity."""
@@ -172,6 +174,7 @@ def _read_shard(corpus: Corpus, shard: str) -> pa.Table:
       len(record.text),
       record.source,
       record.group,
+      record.offset,
     )
     for record in corpus.read(shard)
   ]

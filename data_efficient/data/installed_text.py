@@ -9,6 +9,7 @@ upgraded package does not change a corpus that has been scored.
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from data_efficient.data import (
   artifacts,
+  file_access,
   installed_files,
   installed_sample,
   records,
@@ -106,7 +108,8 @@ class InstalledText:
     """
     if shard not in self._parts:
       raise CorpusError(f"no shard {shard!r}; there are {self.shards()}")
-    lines = self._manifest.read_bytes(self._parts[shard]).splitlines()
+    lines = self._manifest.read_bytes(self._parts[shard]).splitlines(True)
+    offsets = list(itertools.accumulate(map(len, lines), initial=0))
     for position in range(start, len(lines)):
       row = json.loads(lines[position])
       yield Record(
@@ -115,7 +118,19 @@ class InstalledText:
         source=f"{row['source']}/{row['kind']}",
         group=row["group"],
         id=records.record_id(shard, position),
+        offset=offsets[position],
       )
+
+  def check_random_access(self) -> None:
+    """A snapshot is plain JSON lines: nothing to complain of."""
+
+  def fetch(
+    self, shard: str, positions: Sequence[int], offsets: Sequence[int]
+  ) -> list[str]:
+    """Returns the texts of some records; see `corpora.RandomAccess`."""
+    path = self._manifest.directory / self._parts[shard]
+    rows = file_access.fetch(path, "text", positions, offsets)
+    return [row.fields["text"] for row in rows]
 
   def identity(self) -> dict[str, Any]:
     """Returns the settings, and the checksum of each part of the snapshot."""

@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus as a seqio data source whose examples keep their identity.
+"""A whole corpus as a seqio data source whose examples keep their identity.
 
 Every example carries `shard` and `position` beside `text`, so that the first
 preprocessor of a task can look it up in a selection.
 """
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_efficient.data import corpora, preprocessors, tfds_corpus
 
+# Records a call of Python: a call for each costs several times its reading.
+_BATCH = 128
 _SIGNATURE = {
-  "text": tf.TensorSpec((), tf.string),
-  "shard": tf.TensorSpec((), tf.string),
-  "position": tf.TensorSpec((), tf.int64),
+  "text": tf.TensorSpec((None,), tf.string),
+  "shard": tf.TensorSpec((None,), tf.string),
+  "position": tf.TensorSpec((None,), tf.int64),
 }
 
 
 def of(corpus: corpora.Corpus, *, shuffle_records: int) -> seqio.DataSource:
   """The source that reads a corpus of any kind."""
-  if isinstance(corpus, tfds_corpus.Tfds):
+  if isinstance(corpus, tfds_corpus.Tfds) and not corpus.has_array_records:
     return TfdsSource(corpus)
   return RecordSource(corpus, shuffle_records=shuffle_records)
 
@@ -74,19 +79,26 @@ class RecordSource(_CorpusSource):
 
     def examples():
       for shard in shards:
-        for record in self._corpus.read(shard):
-          yield {
-            "text": record.text,
-            "shard": shard,
-            "position": record.position,
-          }
+        yield from _batches(self._corpus, shard)
 
     dataset = tf.data.Dataset.from_generator(
       examples, output_signature=_SIGNATURE
-    )
+    ).unbatch()
     if shuffle:
       dataset = dataset.shuffle(self._shuffle_records, seed=seed)
     return dataset
+
+
+def _batches(
+  corpus: corpora.Corpus, shard: str
+) -> Iterator[dict[str, np.ndarray]]:
+  records = corpus.read(shard)
+  while found := list(itertools.islice(records, _BATCH)):
+    yield {
+      "text": np.array([row.text.encode("utf-8") for row in found], object),
+      "shard": np.array([shard.encode("utf-8")] * len(found), object),
+      "position": np.array([row.position for row in found], np.int64),
+    }
 
 
 class TfdsSource(_CorpusSource):

@@ -19,6 +19,8 @@ class Record(NamedTuple):
     group: what must not be torn apart by a split (module, domain, book);
       "" means that the record is its own group.
     id: `tfds_id`, or "{shard}__{position}" for files.
+    offset: the byte of its shard's file where it begins; -1 where the file
+      cannot be read from the middle by bytes (compressed files, Parquet).
   """
 
   position: int
@@ -26,6 +28,7 @@ class Record(NamedTuple):
   source: str
   group: str
   id: str
+  offset: int = -1
 
 
 def record_id(shard: str, position: int) -> str:

@@ -2,11 +2,13 @@
 """Selections on disk: which records are kept, and with which weight."""
 
 import functools
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from data_efficient.data import artifacts
 from data_efficient.data.artifacts import ArtifactError
@@ -52,6 +54,11 @@ class Selection:
     return cls(artifacts.read_manifest(directory, kind=KIND))
 
   @property
+  def directory(self) -> pathlib.Path:
+    """Where it lies."""
+    return self._manifest.directory
+
+  @property
   def identity(self) -> dict[str, Any]:
     """What it was made from: corpus, sampler, budget, seed, …"""
     return self._manifest.identity
@@ -87,6 +94,16 @@ class Selection:
     mask = np.zeros(self._part(shard)[1], bool)
     mask[self.positions(shard)] = True
     return mask
+
+  def fingerprint(self) -> str:
+    """xxh3_64, in hex, of the corpus's fingerprint and the kept positions."""
+    corpus = self.identity["corpus"]["fingerprint"]
+    digest = xxhash.xxh3_64(corpus.encode())
+    for shard in self.shards:
+      positions = self.positions(shard).astype("<i8")
+      digest.update(f"{len(positions)}:".encode())
+      digest.update(positions.tobytes())
+    return digest.hexdigest()
 
   def bitmap(self) -> Bitmap:
     """Returns the whole selection as bits, an eighth of a byte a record."""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """seqio tasks over a corpus and a selection. Every function registers one.
 
-The first preprocessor of each task is the selection's filter: a corpus is
-never rewritten, and changing what a model trains on is changing one path.
+A selection is served in one of three ways (`Serving`), all of which leave the
+corpus as it is: changing what a model trains on is changing one path.
 """
 
+import enum
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,6 +15,10 @@ import tensorflow as tf
 
 from data_efficient.data import (
   corpora,
+  corpus_check,
+  corpus_index,
+  index_source,
+  kept_records,
   preprocessors,
   record_source,
   selections,
@@ -26,10 +31,35 @@ TaskName = str
 SHUFFLE_RECORDS = 1 << 16
 
 
+class Serving(enum.StrEnum):
+  """How the kept records of a corpus reach a task.
+
+  FILTER reads the whole corpus, file by file, and drops the others first;
+  any kind of file will do. INDEX reads the kept records alone, wherever they
+  lie: plain JSON lines, Parquet, TFDS. MEMORY reads the kept records once, by
+  one pass, and holds them: for small sets, whatever the files.
+  """
+
+  FILTER = "filter"
+  INDEX = "index"
+  MEMORY = "memory"
+
+
+def cheapest(corpus: corpora.Corpus) -> Serving:
+  """The serving for a small set of records, such as an evaluation set.
+
+  Where it is INDEX and where MEMORY, the order of the records is the same.
+  """
+  direct = kept_records.allows_random_access(corpus)
+  return Serving.INDEX if direct else Serving.MEMORY
+
+
 def span_corruption(
   *,
   corpus: corpora.Corpus,
+  index: corpus_index.CorpusIndex,
   selection: selections.Selection,
+  serving: str,
   vocabulary: tokenizers.SentencePiece,
   inputs: int,
   noise_density: float,
@@ -39,16 +69,23 @@ def span_corruption(
 
   Args:
     corpus: what is read.
+    index: of the corpus.
     selection: which of its records are served.
+    serving: how, a value of `Serving`; the kept records are the same, their
+      order is not.
     vocabulary: with sentinels.
     inputs: tokens of the encoder's input, end-of-sequence included.
     noise_density: share of tokens that is masked (T5: 0.15).
     mean_span_length: mean tokens of a masked span (T5: 3.0).
 
   Raises:
-    ValueError: more spans than the vocabulary has sentinels.
-    CorpusError: the selection keeps nothing.
+    ValueError: an unknown serving, or more spans than the vocabulary has
+      sentinels.
+    CorpusError: the selection keeps nothing, the corpus has changed since it
+      was indexed, or its files cannot be served in this way.
+    ArtifactError: the selection is of another corpus, or damaged.
   """
+  corpus_check.check(corpus, index, selection)
   lengths = preprocessors.corruption_lengths(
     inputs, noise_density=noise_density, mean_span_length=mean_span_length
   )
@@ -59,8 +96,9 @@ def span_corruption(
       "noise_density or raise mean_span_length"
     )
   features = seqio_vocabulary(vocabulary)
+  source, first = _served(corpus, index, selection, Serving(serving))
   steps = [
-    _filter(selection),
+    *first,
     preprocessors.text_to_targets,
     seqio.preprocessors.tokenize,
     functools.partial(
@@ -75,7 +113,6 @@ def span_corruption(
     ),
     seqio.preprocessors.append_eos_after_trim,
   ]
-  source = record_source.of(corpus, shuffle_records=SHUFFLE_RECORDS)
   return _register("span_corruption", source, steps, features)
 
 
@@ -126,11 +163,23 @@ def bitmap(selection: selections.Selection) -> preprocessors.Bitmap:
   )
 
 
+def _served(
+  corpus: corpora.Corpus,
+  index: corpus_index.CorpusIndex,
+  selection: selections.Selection,
+  serving: Serving,
+) -> tuple[seqio.DataSource, list[Callable]]:
+  """A source, and the preprocessors that make it serve the selection."""
+  if serving is Serving.FILTER:
+    whole = record_source.of(corpus, shuffle_records=SHUFFLE_RECORDS)
+    return whole, [_filter(selection)]
+  read = kept_records.in_memory
+  if serving is Serving.INDEX:
+    read = kept_records.by_random_access
+  return index_source.IndexSource(read(corpus, index, selection)), []
+
+
 def _filter(selection: selections.Selection) -> Callable:
-  if not selection.records:
-    raise corpora.CorpusError(
-      "the selection keeps no record of the corpus: nothing to train on"
-    )
   return functools.partial(
     preprocessors.keep_selected, bitmap=bitmap(selection)
   )

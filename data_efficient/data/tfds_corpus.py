@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus in TensorFlow Datasets (TFRecord files).
+"""A corpus in TensorFlow Datasets (TFRecord or ArrayRecord files).
 
 A record's id is the `tfds_id` that TFDS gives in training when it reads with
 `ReadConfig(add_tfds_id=True)`: "{file}__{row}". TensorFlow is imported when
@@ -8,12 +8,14 @@ the corpus is first used.
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from data_efficient.data import records
+from data_efficient.data import records, tfds_files
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.records import Record
+
+_FORMATS = ("tfrecord", "array_record")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,8 @@ class Tfds:
     """Returns the split's file names in order.
 
     Raises:
-      CorpusError: no such dataset, split or feature, or no TFRecord files.
+      CorpusError: no such dataset, split or feature, or files of another
+        format.
     """
     return list(self._files)
 
@@ -53,25 +56,39 @@ class Tfds:
     Raises:
       CorpusError: no such file, or a damaged one; names file and row.
     """
-    if shard not in self._files:
-      raise CorpusError(f"{self.name}: no file {shard!r} in {self.split!r}")
-    path, expected = self._files[shard]
+    file = self._file(shard)
     rows = start
-    for example in self._examples(path, start):
-      where = f"{path}, row {rows}"
+    for payload in self._reader.read(file, start):
+      where = f"{file.path}, row {rows}"
+      group = self.group_feature
       yield Record(
         position=rows,
-        text=_decoded(example[self.text_feature], where),
+        text=payload.text(self.text_feature, where),
         source=self.name,
-        group=self._group(example, where),
+        group=payload.text(group, where) if group else "",
         id=records.record_id(shard, rows),
+        offset=payload.offset,
       )
       rows += 1
-    if rows != max(expected, start):
+    if rows != max(file.records, start):
       raise CorpusError(
-        f"{path}: {rows} rows, where the dataset's description has {expected}: "
-        "prepare the dataset again"
+        f"{file.path}: {rows} rows, where the dataset's description has "
+        f"{file.records}: prepare the dataset again"
       )
+
+  def check_random_access(self) -> None:
+    """Both formats allow it: nothing to complain of."""
+
+  def fetch(
+    self, shard: str, positions: Sequence[int], offsets: Sequence[int]
+  ) -> list[str]:
+    """Returns the texts of some rows of a file; see `corpora.RandomAccess`."""
+    file = self._file(shard)
+    payloads = self._reader.fetch(file, positions, offsets)
+    return [
+      payload.text(self.text_feature, f"{file.path}, row {position}")
+      for position, payload in zip(positions, payloads, strict=True)
+    ]
 
   def identity(self) -> dict[str, Any]:
     """Returns version, split, and each file's name, bytes and rows.
@@ -87,8 +104,11 @@ class Tfds:
       "text_feature": self.text_feature,
       "group_feature": self.group_feature,
       "files": {
-        shard: {"bytes": epath.Path(path).stat().length, "records": rows}
-        for shard, (path, rows) in self._files.items()
+        shard: {
+          "bytes": epath.Path(file.path).stat().length,
+          "records": file.records,
+        }
+        for shard, file in self._files.items()
       },
     }
 
@@ -97,7 +117,8 @@ class Tfds:
     """The prepared dataset's `tfds.core.DatasetBuilder`.
 
     Raises:
-      CorpusError: no such dataset, split or feature, or no TFRecord files.
+      CorpusError: no such dataset, split or feature, or files of another
+        format.
     """
     import tensorflow_datasets as tfds
 
@@ -108,7 +129,7 @@ class Tfds:
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
       raise CorpusError(
         f"no dataset {self.name!r} in {self.data_dir or 'the default folder'}: "
-        f"check name, version and data_dir ({_first_line(error)})"
+        f"check name, version and data_dir ({tfds_files.first_line(error)})"
       ) from error
     splits = builder.info.splits
     if self.split not in splits:
@@ -133,62 +154,37 @@ class Tfds:
           f"{self.name}: no text feature {name!r}; it has {found}: set "
           "text_feature or group_feature"
         )
-    if info.file_format != tfds.core.FileFormat.TFRECORD:
+    if info.file_format.value not in _FORMATS:
       raise CorpusError(
         f"{self.name}: files of format {info.file_format.value!r}; only "
-        "TFRecord can be read here"
+        f"{' and '.join(_FORMATS)} can be read here: prepare the dataset again "
+        "(tfds build --file_format=tfrecord)"
       )
+
+  @property
+  def has_array_records(self) -> bool:
+    """Whether the files are ArrayRecord, which `as_dataset` cannot read."""
+    return self.builder.info.file_format.value == "array_record"
 
   @functools.cached_property
-  def _files(self) -> dict[str, tuple[str, int]]:
+  def _files(self) -> dict[str, tfds_files.Shard]:
     split = self.builder.info.splits[self.split]
-    instructions = split.file_instructions
-    return {
-      instruction.basename(): (
-        str(instruction.filename),
-        instruction.examples_in_shard,
-      )
-      for instruction in instructions
-    }
+    found: dict[str, tfds_files.Shard] = {}
+    first = 0
+    for instruction in split.file_instructions:
+      rows = instruction.examples_in_shard
+      path = str(instruction.filename)
+      found[instruction.basename()] = tfds_files.Shard(path, rows, first)
+      first += rows
+    return found
 
-  def _examples(self, path: str, start: int) -> Iterator[dict[str, bytes]]:
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
+  def _file(self, shard: str) -> tfds_files.Shard:
+    if shard not in self._files:
+      raise CorpusError(f"{self.name}: no file {shard!r} in {self.split!r}")
+    return self._files[shard]
 
-    wanted = {self.text_feature: True}
-    if self.group_feature:
-      wanted[self.group_feature] = True
-    features = self.builder.info.features
-    parts = tfds.decode.PartialDecoding(wanted).extract_features(features)
-    dataset = (
-      tf.data.TFRecordDataset(path).skip(start).map(parts.deserialize_example)
-    )
-    row = start
-    try:
-      for example in dataset.prefetch(1).as_numpy_iterator():
-        yield example
-        row += 1
-    except tf.errors.OpError as error:
-      raise CorpusError(
-        f"{path}, row {row}: damaged or truncated ({_first_line(error)}): "
-        "prepare the dataset again"
-      ) from error
-
-  def _group(self, example: dict[str, bytes], where: str) -> str:
-    if not self.group_feature:
-      return ""
-    return _decoded(example[self.group_feature], where)
-
-
-def _decoded(data: bytes, where: str) -> str:
-  try:
-    return data.decode("utf-8")
-  except UnicodeDecodeError as error:
-    raise CorpusError(
-      f"{where}, byte {error.start} of the text: invalid UTF-8: prepare the "
-      "dataset again from UTF-8 text"
-    ) from error
-
-
-def _first_line(error: Exception) -> str:
-  return str(error).strip().split("\n")[0]
+  @functools.cached_property
+  def _reader(self) -> tfds_files.TfRecord | tfds_files.ArrayRecord:
+    if self.has_array_records:
+      return tfds_files.ArrayRecord(self.builder, self.split)
+    return tfds_files.TfRecord()

@@ -11,10 +11,12 @@ import json
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from data_efficient.data import manifests
 
 HQ = "hq"
 IN_DISTRIBUTION = "in_distribution"
@@ -41,6 +43,8 @@ class Curve(NamedTuple):
 class Run(NamedTuple):
   """One finished run.
 
+  `compared_by` is what a run must share with others to be compared: network,
+  sequence lengths, vocabulary, evaluation sets.
   `budget` is the budget that the selection was asked for (None where it was
   not stated, as for the full data); `kept_fraction` is what it came to.
   """
@@ -57,6 +61,7 @@ class Run(NamedTuple):
   epochs: float
   training_seconds: float
   commit: str
+  compared_by: dict[str, Any]
   hq: Curve
   in_distribution: Curve
 
@@ -98,8 +103,9 @@ def read_runs(directories: Sequence[str | pathlib.Path]) -> list[Run]:
 
   Raises:
     EvaluationError: as `read_run`; or there is no run, two directories hold
-      the same sampler, budget and seed, or the runs differ in steps or batch
-      size, so that their compute is not equal.
+      the same sampler, budget and seed, or the runs differ in steps, batch
+      size, network, sequence lengths, vocabulary or evaluation sets, so that
+      their compute or their losses are not comparable.
   """
   runs = [read_run(directory) for directory in directories]
   if not runs:
@@ -118,6 +124,7 @@ def read_runs(directories: Sequence[str | pathlib.Path]) -> list[Run]:
       )
     seen[key] = run.directory
     _check_compute(run, runs[0])
+    _check_measured(run, runs[0])
   return runs
 
 
@@ -132,6 +139,19 @@ def _check_compute(run: Run, first: Run) -> None:
       )
 
 
+def _check_measured(run: Run, first: Run) -> None:
+  """Both were trained alike and asked the same questions, but for the data."""
+  lines = manifests.differences(run.compared_by, first.compared_by)
+  if lines:
+    raise EvaluationError(
+      f"{run.directory} and {first.directory} cannot be compared; in run.json, "
+      "compared_by (found in the first, expected from the second):\n  "
+      + "\n  ".join(lines[:10])
+      + "\ntrain them with the same run file, model and vocabulary, or report "
+      "them apart"
+    )
+
+
 def _read_facts(path: pathlib.Path) -> dict:
   row = _parse(_read_bytes(path), where=str(path))
   if row.get("complete") is not True:
@@ -139,6 +159,9 @@ def _read_facts(path: pathlib.Path) -> dict:
   facts: dict = {field: _text(row, field, path) for field in _TEXT}
   facts |= {field: _whole(row, field, str(path)) for field in _WHOLE}
   facts |= {field: _real(row, field, path) for field in _REAL}
+  if not isinstance(row.get("compared_by"), dict):
+    raise _wrong(row, "compared_by", path, expected="an object")
+  facts["compared_by"] = row["compared_by"]
   budget = row.get("budget")
   facts["budget"] = None if budget is None else _real(row, "budget", path)
   return facts

@@ -8,6 +8,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from data_efficient.models import networks
 from data_efficient.training.run import Run
 
 Batch = dict[str, np.ndarray]
@@ -60,15 +61,27 @@ def _dataset(
   num_epochs: int | None,
   seed: int | None = None,
 ) -> tf.data.Dataset:
-  return seqio.get_dataset(
+  # No function of our tasks or of the converter needs AutoGraph's rewriting of
+  # Python, which takes longer than all the rest of building a pipeline.
+  build = tf.autograph.experimental.do_not_convert(seqio.get_dataset)
+  return build(
     mixture_or_task_name=task,
     task_feature_lengths=dict(run.task_feature_lengths),
-    feature_converter=seqio.EncDecFeatureConverter(pack=False),
+    feature_converter=converter(run.network, task),
     dataset_split="train",
     shuffle=shuffle,
     num_epochs=num_epochs,
     seed=run.seed if seed is None else seed,
   )
+
+
+def converter(network: networks.Network, task: str) -> seqio.FeatureConverter:
+  """Makes the features of a network from those of a task."""
+  if "encoder_input_tokens" in network.required:
+    return seqio.EncDecFeatureConverter(pack=False)
+  if "inputs" in seqio.get_mixture_or_task(task).output_features:
+    return seqio.PrefixLMFeatureConverter(pack=False)
+  return seqio.LMFeatureConverter(pack=False)
 
 
 def _arrays(dataset: tf.data.Dataset) -> Iterator[Batch]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the `Run` of span-corruption pre-training on a selection."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ def pretraining(
   directory: str,
   corpus: prepared.Prepared,
   selection: str,
+  serving: str,
   vocabulary: tokenizers.SentencePiece,
   network: encoder_decoder.T5Config,
   inputs: int,
@@ -36,6 +38,8 @@ def pretraining(
     directory: of the run.
     corpus: what is trained on.
     selection: directory of the selection.
+    serving: how its records are read, a value of `tasks.Serving`; evaluation
+      sets are always served in the cheapest way, in one order for all runs.
     vocabulary: of the tasks; the network must have room for it.
     network: what is trained.
     inputs: tokens of the encoder's input.
@@ -53,11 +57,12 @@ def pretraining(
 
   Raises:
     ArtifactError: the selection is missing, or was made from another corpus.
+    CorpusError: the corpus has changed, or cannot be served in this way.
     ValueError: the network's vocabulary is too small.
   """
   check_vocabulary(network, vocabulary)
   kept = selections.Selection.open(selection)
-  kept.check_corpus(corpus.index.describe())
+  evaluated = {name: corpus.split(name) for name in evaluation_splits}
   corruption = {
     "inputs": inputs,
     "noise_density": noise_density,
@@ -65,17 +70,24 @@ def pretraining(
   }
   lengths = preprocessors.corruption_lengths(**corruption)
 
-  def task(source, records) -> str:
-    return tasks.span_corruption(
-      corpus=source, selection=records, vocabulary=vocabulary, **corruption
-    )
+  task = functools.partial(
+    tasks.span_corruption, vocabulary=vocabulary, **corruption
+  )
 
   return Run(
     directory=directory,
     network=network,
-    task=task(corpus.corpus, kept),
+    task=task(
+      corpus=corpus.corpus, index=corpus.index, selection=kept, serving=serving
+    ),
     evaluation_tasks={
-      name: task(*corpus.split(name)) for name in evaluation_splits
+      name: task(
+        corpus=split.corpus,
+        index=corpus.index_of(name),
+        selection=split.selection,
+        serving=tasks.cheapest(split.corpus),
+      )
+      for name, split in evaluated.items()
     },
     task_feature_lengths={"inputs": inputs, "targets": lengths.targets},
     batch_size=batch_size,
@@ -87,6 +99,13 @@ def pretraining(
     schedule=schedule,
     z_loss=z_loss,
     text_share=lengths.tokens / (lengths.inputs + lengths.targets),
+    measured_on={
+      "vocabulary": vocabulary.fingerprint,
+      "span_corruption": {**corruption},
+      "evaluation_sets": {
+        name: split.selection.fingerprint() for name, split in evaluated.items()
+      },
+    },
   )
 
 

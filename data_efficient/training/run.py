@@ -3,9 +3,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from data_efficient.models import encoder_decoder
+from data_efficient.models import networks
 from data_efficient.training import optimizers
 
 
@@ -15,7 +15,7 @@ class Run:
 
   Attributes:
     directory: where checkpoints, metrics and the configuration go.
-    network: the T5 1.1 that is trained.
+    network: what is trained; T5X trains T5 1.1 alone.
     task: name of the registered seqio task.
     evaluation_tasks: label ("hq", "in_distribution") to task name.
     task_feature_lengths: {"inputs": tokens, "targets": tokens}.
@@ -30,10 +30,14 @@ class Run:
     z_loss: coefficient of (log Z)², T5 uses 1e-4.
     text_share: tokens of text in a token of inputs and targets; the others
       are sentinels and ends.
+    measured_on: JSON-able; what the evaluations of two runs must share to be
+      compared: fingerprints of vocabulary and evaluation sets, the corruption.
+    initial_checkpoint: whose parameters the run starts from, in any format of
+      `checkpoints.load_parameters`; None for random ones.
   """
 
   directory: str
-  network: encoder_decoder.T5Config
+  network: networks.Network
   task: str
   evaluation_tasks: Mapping[str, str]
   task_feature_lengths: Mapping[str, int]
@@ -46,6 +50,8 @@ class Run:
   schedule: optimizers.Schedule
   z_loss: float
   text_share: float = 1.0
+  measured_on: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  initial_checkpoint: str | None = None
 
 
 @runtime_checkable

@@ -203,6 +203,17 @@ def test_no_package_at_all(site, tmp_path):
     _corpus(tmp_path, packages=("absent", "gone")).shards()
 
 
+def test_single_passages_are_read_by_their_offsets(site, tmp_path):
+  corpus = _corpus(tmp_path)
+  for shard in corpus.shards():
+    found = list(corpus.read(shard))[::-2]
+    texts = corpus.fetch(
+      shard, [row.position for row in found], [row.offset for row in found]
+    )
+    assert texts == [row.text for row in found]
+  assert list(corpus.read(shard, 1)) == list(corpus.read(shard))[1:]
+
+
 def test_flipped_byte_in_the_snapshot(site, tmp_path):
   corpus = _corpus(tmp_path)
   corpus.build()

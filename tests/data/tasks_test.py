@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a task serves is what a selection keeps, whatever the corpus."""
 
-import json
+import itertools
 
 import numpy as np
 import pytest
@@ -9,41 +9,21 @@ import seqio
 import tensorflow as tf
 
 from data_efficient.data import (
+  artifacts,
   corpora,
-  corpus_index,
-  file_corpus,
   record_source,
-  selections,
   tasks,
-  tfds_corpus,
   vocabularies,
 )
 from data_efficient.models import tokenizers
-from tests.data import tfds_corpus_test
+from tests.data import fakes, served
 
-prepared = tfds_corpus_test.prepared
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-  path = tmp_path_factory.mktemp("files")
-  for name, count in (("a", 11), ("b", 7)):
-    rows = [{"text": f"{name}{row} word{row} other"} for row in range(count)]
-    lines = [json.dumps(row) for row in rows]
-    (path / f"{name}.jsonl").write_text("\n".join(lines))
-  return file_corpus.Files(pattern=str(path / "*.jsonl"))
+LENGTHS = {"inputs": 24, "targets": 12}
 
 
-@pytest.fixture(scope="module")
-def tfds_files(prepared):
-  return tfds_corpus.Tfds(
-    name="tiny_text", split="train", data_dir=str(prepared)
-  )
-
-
-@pytest.fixture(params=["files", "tfds_files"])
-def corpus(request):
-  return request.getfixturevalue(request.param)
+@pytest.fixture
+def corpus(parts):
+  return parts[0]
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +37,6 @@ def vocabulary(tmp_path_factory):
   ]
   vocabularies.train(texts, path, pieces=330)
   return tokenizers.SentencePiece(str(path))
-
-
-def _selection(corpus, directory, share):
-  index = corpus_index.build(corpus, directory / "index")
-  generator = np.random.default_rng(1)
-  kept = {
-    shard: np.flatnonzero(generator.random(count) < share)
-    for shard, count in index.shards.items()
-  }
-  return selections.write(
-    directory / "selection",
-    identity={"corpus": index.describe()},
-    kept={s: (rows, np.ones(len(rows))) for s, rows in kept.items()},
-    shards=index.shards,
-    summary={},
-  )
 
 
 def _served(dataset):
@@ -118,8 +82,8 @@ def test_hosts_share_the_shards_out(corpus):
   assert sorted(served) == _all(corpus)
 
 
-def test_the_filter_serves_the_selection(corpus, tmp_path):
-  kept = _selection(corpus, tmp_path, 0.5)
+def test_the_filter_serves_the_selection(parts):
+  corpus, _, kept = parts
   source = record_source.of(corpus, shuffle_records=100)
   dataset = source.get_dataset("train", shuffle=True, seed=3).repeat(2)
   served = _served(tasks._filter(kept)(dataset))
@@ -129,25 +93,31 @@ def test_the_filter_serves_the_selection(corpus, tmp_path):
   assert served == sorted(expected * 2)
 
 
-def _task(corpus, kept, vocabulary, **changes):
+def _task(parts, vocabulary, **changes):
+  corpus, index, kept = parts
   settings = {"inputs": 24, "noise_density": 0.15, "mean_span_length": 3.0}
   return tasks.span_corruption(
     corpus=corpus,
+    index=index,
     selection=kept,
     vocabulary=vocabulary,
-    **settings | changes,
+    **{"serving": "filter"} | settings | changes,
   )
 
 
-def test_span_corruption_holds_just_the_kept_text(corpus, vocabulary, tmp_path):
-  kept = _selection(corpus, tmp_path, 0.5)
-  dataset = seqio.get_dataset(
-    _task(corpus, kept, vocabulary),
-    {"inputs": 24, "targets": 12},
+def _dataset(task, **settings):
+  return seqio.get_dataset(
+    task,
+    LENGTHS,
     seqio.EncDecFeatureConverter(pack=False),
-    shuffle=True,
-    seed=0,
+    **{"shuffle": True, "seed": 0} | settings,
   )
+
+
+@pytest.mark.parametrize("serving", tasks.Serving)
+def test_span_corruption_holds_just_the_kept_text(parts, vocabulary, serving):
+  corpus, _, kept = parts
+  dataset = _dataset(_task(parts, vocabulary, serving=serving))
   ids = []
   for example in dataset.as_numpy_iterator():
     for name in ("encoder_input_tokens", "decoder_target_tokens"):
@@ -164,16 +134,104 @@ def test_span_corruption_holds_just_the_kept_text(corpus, vocabulary, tmp_path):
   assert max(ids) == vocabulary.first_sentinel
 
 
-def test_an_empty_selection_is_refused(corpus, vocabulary, tmp_path):
-  kept = _selection(corpus, tmp_path, 0.0)
+def _same(one, other):
+  return one.keys() == other.keys() and all(
+    np.array_equal(one[name], other[name]) for name in one
+  )
+
+
+def test_a_task_by_index_restarts_exactly(
+  corpora_of_all_kinds, vocabulary, tmp_path
+):
+  task = _task(corpora_of_all_kinds["jsonl"], vocabulary, serving="index")
+  options = tf.data.Options()
+  options.deterministic = True
+
+  def batches():
+    dataset = _dataset(task, num_epochs=None)
+    return iter(dataset.batch(2).with_options(options))
+
+  def numpy(iterator, count):
+    return [
+      {name: value.numpy() for name, value in batch.items()}
+      for batch in itertools.islice(iterator, count)
+    ]
+
+  everything = numpy(batches(), 40)
+  stopped = batches()
+  numpy(stopped, 13)
+  path = tf.train.Checkpoint(iterator=stopped).write(str(tmp_path / "state"))
+  restored = batches()
+  tf.train.Checkpoint(iterator=restored).read(path).assert_consumed()
+  rest = numpy(restored, 27)
+  assert all(map(_same, rest, everything[13:]))
+  assert not all(map(_same, rest, everything))
+
+
+def test_hosts_share_a_task_by_index_out(corpora_of_all_kinds, vocabulary):
+  parts = corpora_of_all_kinds["tfrecord"]
+  task = _task(parts, vocabulary, serving="index")
+
+  def tokens(**settings):
+    found = _dataset(task, **settings).as_numpy_iterator()
+    rows = (row[name] for row in found for name in row if "target_" in name)
+    return sum(int((row > 0).sum()) for row in rows)
+
+  hosts = [seqio.ShardInfo(index=host, num_shards=2) for host in (0, 1)]
+  shares = [tokens(shard_info=info) for info in hosts]
+  assert min(shares) > 0
+  # Other pieces, and with them other numbers of sentinels and ends.
+  assert sum(shares) == pytest.approx(tokens(), rel=0.3)
+
+
+def test_the_cheapest_serving(parts):
+  assert tasks.cheapest(parts[0]) is tasks.Serving.INDEX
+  memory = fakes.Memory({"a": ["one"]})
+  assert tasks.cheapest(memory) is tasks.Serving.MEMORY
+
+
+def test_an_unknown_serving_is_refused(corpora_of_all_kinds, vocabulary):
+  with pytest.raises(ValueError, match="'indx' is not a valid Serving"):
+    _task(corpora_of_all_kinds["jsonl"], vocabulary, serving="indx")
+
+
+@pytest.mark.parametrize("serving", tasks.Serving)
+def test_an_empty_selection_is_refused(parts, vocabulary, tmp_path, serving):
+  corpus, index, _ = parts
+  kept = served.select(index, tmp_path / "kept", share=0.0)
   with pytest.raises(corpora.CorpusError, match="keeps no record"):
-    _task(corpus, kept, vocabulary)
+    _task((corpus, index, kept), vocabulary, serving=serving)
 
 
-def test_more_spans_than_sentinels_are_refused(corpus, vocabulary, tmp_path):
-  kept = _selection(corpus, tmp_path, 0.5)
+@pytest.mark.parametrize("serving", tasks.Serving)
+def test_a_selection_of_another_corpus_is_refused(
+  corpora_of_all_kinds, vocabulary, serving
+):
+  corpus, index, _ = corpora_of_all_kinds["jsonl"]
+  *_, other = corpora_of_all_kinds["parquet"]
+  with pytest.raises(artifacts.ArtifactError, match="of another corpus"):
+    _task((corpus, index, other), vocabulary, serving=serving)
+
+
+@pytest.mark.parametrize("serving", tasks.Serving)
+def test_a_damaged_selection_is_refused(vocabulary, tmp_path, serving):
+  parts = served.parts(served.write_jsonl(tmp_path / "files"), tmp_path)
+  path = parts[2].directory / "00000.parquet"
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+  with pytest.raises(artifacts.ArtifactError, match="00000.*checksum differs"):
+    _task(parts, vocabulary, serving=serving)
+  path.unlink()
+  with pytest.raises(artifacts.ArtifactError, match="00000.*not there"):
+    _task(parts, vocabulary, serving=serving)
+
+
+def test_more_spans_than_sentinels_are_refused(
+  corpora_of_all_kinds, vocabulary
+):
   with pytest.raises(ValueError, match="100 sentinels"):
-    _task(corpus, kept, vocabulary, inputs=2048)
+    _task(corpora_of_all_kinds["jsonl"], vocabulary, inputs=2048)
 
 
 def test_seqio_and_the_scorers_tokenize_alike(vocabulary):

@@ -10,6 +10,12 @@ import pathlib
 
 import numpy as np
 
+COMPARED_BY = {
+  "network": {"emb_dim": 96, "num_heads": 3},
+  "task_feature_lengths": {"inputs": 192, "targets": 44},
+  "vocabulary": "0f",
+  "evaluation_sets": {"hq": "1a", "in_distribution": "2b"},
+}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 # sampler -> (seeds, kept fraction, final HQ loss, final in-distribution loss)
@@ -44,6 +50,7 @@ def write_run(directory, *, facts=None, evaluations=None, lines=()):
     "engine": "local",
     "complete": True,
     "commit": COMMIT,
+    "compared_by": COMPARED_BY,
   }
   (directory / "run.json").write_text(json.dumps(usual | (facts or {})))
   pairs = [(0, 9.0), (10, 7.0), (20, 6.0), (30, 5.0)]

@@ -6,7 +6,7 @@ import pytest
 
 from data_efficient.evaluation import runs
 from data_efficient.evaluation.runs import EvaluationError
-from tests.evaluation.fakes import write_run
+from tests.evaluation.fakes import COMPARED_BY, write_run
 
 
 def test_reads_a_run(tmp_path):
@@ -91,6 +91,7 @@ def test_wrong_rows_are_named(tmp_path, line, message):
     ({"epochs": math.nan}, '"epochs" is nan, expected a finite number'),
     ({"sampler": 3}, '"sampler" is 3, expected text'),
     ({"budget": "20%"}, "\"budget\" is '20%'"),
+    ({"compared_by": None}, '"compared_by" is None, expected an object'),
   ],
 )
 def test_wrong_facts_are_named(tmp_path, facts, message):
@@ -141,4 +142,34 @@ def test_unequal_compute_is_refused(tmp_path):
     write_run(tmp_path / "b", facts={"seed": 1, "batch_size": 8}),
   ]
   with pytest.raises(EvaluationError, match="b: batch_size is 8, .* has 16"):
+    runs.read_runs(directories)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (
+      {"network": {"emb_dim": 128, "num_heads": 3}},
+      "network.emb_dim: found 128, expected 96",
+    ),
+    (
+      {"task_feature_lengths": {"inputs": 512, "targets": 44}},
+      "task_feature_lengths.inputs: found 512, expected 192",
+    ),
+    ({"vocabulary": "ff"}, 'vocabulary: found "ff", expected "0f"'),
+    (
+      {"evaluation_sets": {"hq": "9c", "in_distribution": "2b"}},
+      'evaluation_sets.hq: found "9c", expected "1a"',
+    ),
+  ],
+)
+def test_runs_measured_otherwise_are_refused(tmp_path, change, message):
+  facts = {"seed": 1, "compared_by": COMPARED_BY | change}
+  directories = [
+    write_run(tmp_path / "a"),
+    write_run(tmp_path / "b", facts=facts),
+  ]
+  with pytest.raises(
+    EvaluationError, match=f"b and .*a cannot(.|\n)*{message}"
+  ):
     runs.read_runs(directories)
