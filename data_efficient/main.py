@@ -33,10 +33,22 @@ def _select() -> Callable:
   return select.select
 
 
+def _cache() -> Callable:
+  from data_efficient.cli import cache
+
+  return cache.cache
+
+
 def _train() -> Callable:
   from data_efficient.cli import train
 
   return train.train
+
+
+def _infer() -> Callable:
+  from data_efficient.cli import infer
+
+  return infer.infer
 
 
 def _evaluate() -> Callable:
@@ -64,27 +76,37 @@ VERBS = {
   ),
   "score": Verb("a corpus, a scorer -> a score set", _score),
   "select": Verb("a score set, a budget -> a selection", _select),
+  "cache": Verb("a corpus -> its tokens, for every selection", _cache),
   "train": Verb("a selection, a model -> a run", _train),
+  "infer": Verb("a run, a task -> scores or predictions", _infer),
   "evaluate": Verb("runs -> results.json", _evaluate),
   "report": Verb("results.json -> index.html", _report),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-  """Runs one verb; the exit code is 2 for a mistake of the user's."""
+  """Runs one verb.
+
+  The exit code is 2 for a mistake of the user's, 143 after SIGTERM and 130
+  after Ctrl-C; either way what was spent is counted, and what is done is kept.
+  """
   arguments, bindings = _arguments(argv)
-  from data_efficient import gin_config
+  from data_efficient import gin_config, interruption
 
   gin_files = arguments.gin_file or [f"gin/runs/{arguments.verb}.gin"]
   try:
     verb = VERBS[arguments.verb].load()
     gin_config.parse(gin_files, bindings)
-    gin_config.configured(verb)()
+    with interruption.raised():
+      gin_config.configured(verb)()
   except ValueError as error:
     if arguments.debug:
       raise
     print(f"data_efficient {arguments.verb}: {error}", file=sys.stderr)
     return 2
+  except KeyboardInterrupt:
+    print("stopped; the same command goes on from here", file=sys.stderr)
+    return 130
   return 0
 
 

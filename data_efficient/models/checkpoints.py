@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 from data_efficient.models import (
   encoder_decoder,
   huggingface,
+  networks,
   parameter_trees,
 )
 from data_efficient.models.parameter_trees import CheckpointError
@@ -38,7 +39,7 @@ class _Item(NamedTuple):
 
 
 def save_parameters(
-  directory: str | pathlib.Path, parameters: encoder_decoder.Parameters
+  directory: str | pathlib.Path, parameters: networks.Parameters
 ) -> None:
   """Writes parameters with Orbax; complete or not there at all.
 
@@ -58,9 +59,9 @@ def save_parameters(
 def load_parameters(
   directory: str | pathlib.Path,
   *,
-  config: encoder_decoder.T5Config,
+  config: networks.Network,
   shardings: Any = None,
-) -> encoder_decoder.Parameters:
+) -> networks.Parameters:
   """Reads the parameters of a checkpoint in any of the three formats.
 
   Args:
@@ -86,9 +87,14 @@ def load_parameters(
   if shardings is None:
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shardings = jax.tree.map(
-      lambda _: device, encoder_decoder.parameter_shapes(config)
+      lambda _: device, networks.parameter_shapes(config)
     )
   if huggingface.is_checkpoint(directory):
+    if not isinstance(config, encoder_decoder.T5Config):
+      raise CheckpointError(
+        f"{directory}: Hugging Face's format is read for T5 1.1 alone, the"
+        f" network is a {type(config).__name__}"
+      )
     return huggingface.load_parameters(
       directory, config=config, shardings=shardings
     )
@@ -96,9 +102,9 @@ def load_parameters(
 
 
 def _load_orbax(
-  item: _Item, *, config: encoder_decoder.T5Config, shardings: Any
-) -> encoder_decoder.Parameters:
-  shapes = encoder_decoder.parameter_shapes(config)
+  item: _Item, *, config: networks.Network, shardings: Any
+) -> networks.Parameters:
+  shapes = networks.parameter_shapes(config)
   expected = parameter_trees.flatten(shapes)
   parameter_trees.check(
     item.shapes,

@@ -7,25 +7,64 @@ the decoder's start. Source: Raffel et al. (arXiv 1910.10683); the 1.1 changes
 (gated GELU, untied head) as in Flan-T5 (arXiv 2210.11416).
 """
 
-import functools
-from typing import Any
+import dataclasses
+from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.core import unfreeze
-from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float, Int
 
 from data_efficient.models import attention, layers, stacks
-from data_efficient.models.stacks import T5Config
+from data_efficient.models.networks import (
+  Parameters,
+  init_parameters,
+  parameter_axes,
+  parameter_count,
+  parameter_shapes,
+)
+
+__all__ = (
+  "Parameters",
+  "T5Config",
+  "Transformer",
+  "init_parameters",
+  "mean_pool",
+  "parameter_axes",
+  "parameter_count",
+  "parameter_shapes",
+)
 
 Source = Int[Array, "b s"] | Int[np.ndarray, "b s"]
 Tokens = Int[Array, "b t"] | Int[np.ndarray, "b t"]
 States = Float[Array, "b s e"]
-# A nested dict of arrays, as Flax keeps it.
-Parameters = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class T5Config(stacks.Sizes):
+  """The sizes and numerics of a T5 1.1.
+
+  Attributes:
+    num_encoder_layers: encoder layers; the others are those of `Sizes`.
+  """
+
+  num_encoder_layers: int
+
+  required: ClassVar[tuple[str, ...]] = (
+    "encoder_input_tokens",
+    "decoder_input_tokens",
+    "decoder_target_tokens",
+  )
+  optional: ClassVar[tuple[str, ...]] = (
+    "encoder_segment_ids",
+    "decoder_segment_ids",
+    "encoder_positions",
+    "decoder_positions",
+  )
+
+  def module(self) -> "Transformer":
+    """The network of these sizes."""
+    return Transformer(self)
 
 
 class Transformer(nn.Module):
@@ -40,7 +79,7 @@ class Transformer(nn.Module):
       self.config.emb_dim,
       init_stddev=self.config.embedding_init_stddev,
     )
-    self.encoder = stacks.Encoder(self.config)
+    self.encoder = stacks.Encoder(self.config, self.config.num_encoder_layers)
     self.decoder = stacks.Decoder(self.config)
 
   def encode(
@@ -161,36 +200,3 @@ def mean_pool(
   mask = jnp.asarray(mask)[..., None]
   total = jnp.where(mask, states.astype(jnp.float32), 0.0).sum(axis=1)
   return total / jnp.maximum(mask.sum(axis=1), 1).astype(jnp.float32)
-
-
-def _variables(config: T5Config, key: Array) -> dict[str, Any]:
-  tokens = jnp.ones((1, 1), jnp.int32)
-  return Transformer(config).init(key, tokens, tokens, tokens)
-
-
-@functools.partial(jax.jit, static_argnames="config")
-def init_parameters(config: T5Config, key: Array) -> Parameters:
-  """Random parameters: a nested dict of float32 arrays."""
-  return _variables(config, key)["params"]
-
-
-def parameter_shapes(config: T5Config) -> Parameters:
-  """The parameter tree as `jax.ShapeDtypeStruct`s; allocates nothing."""
-  variables = jax.eval_shape(
-    functools.partial(_variables, config), jax.random.key(0)
-  )
-  return variables["params"]
-
-
-def parameter_axes(config: T5Config) -> Parameters:
-  """The parameter tree with each array's logical axis names."""
-  variables = jax.eval_shape(
-    functools.partial(_variables, config), jax.random.key(0)
-  )
-  return unfreeze(partitioning.get_axis_names(variables["params_axes"]))
-
-
-def parameter_count(config: T5Config) -> int:
-  """Number of parameters, embedding and head included."""
-  shapes = jax.tree.leaves(parameter_shapes(config))
-  return sum(int(np.prod(shape.shape)) for shape in shapes)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of T5 1.1: norm, projection, feed-forward, relative positions.
+"""The layers of T5 1.1: norm, projection, feed-forward, embedding.
 
 Parameters are float32 and carry logical axis names; `partitioning` maps the
 names to a mesh. `dtype` is what the operands of a matmul are rounded to; its
 result, the residual stream, norms and softmax stay float32.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,13 +25,70 @@ _EPSILON = 1e-6  # of the norm; T5's value, the same in every release.
 def einsum(
   subscripts: str, left: Array, right: Array, *, dtype: str
 ) -> Float[Array, "..."]:
-  """A contraction with operands rounded to `dtype`, summed in float32."""
+  """A contraction with operands rounded to `dtype`, summed in float32.
+
+  Backward too, where the incoming gradient is one of the operands; the
+  gradients that come out are float32 sums, never rounded.
+
+  Args:
+    subscripts: of two operands; each index stands in at least two of the
+      three terms.
+    left: any float type.
+    right: any float type.
+    dtype: "float32" or "bfloat16".
+  """
+  if dtype == "float32":
+    return _summed_in_float32(subscripts, left, right, dtype)
+  left, right = left.astype(jnp.float32), right.astype(jnp.float32)
+  return _rounded_einsum(subscripts, dtype, left, right)
+
+
+def _summed_in_float32(subscripts, left, right, dtype) -> Array:
   return jnp.einsum(
     subscripts,
     left.astype(dtype),
     right.astype(dtype),
     preferred_element_type=jnp.float32,
   )
+
+
+# JAX's own derivative would multiply the float32 gradient by the rounded
+# operand, at the speed of float32, and round the result.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _rounded_einsum(subscripts, dtype, left, right):
+  return _summed_in_float32(subscripts, left, right, dtype)
+
+
+def _forward(subscripts, dtype, left, right):
+  kept = (left.astype(dtype), right.astype(dtype))
+  return _summed_in_float32(subscripts, *kept, dtype), kept
+
+
+def _backward(subscripts, dtype, kept, gradient):
+  left, right = kept
+  operands, result = subscripts.split("->")
+  first, second = operands.split(",")
+  gradient = gradient.astype(dtype)
+  return (
+    _product(f"{result},{second}->{first}", gradient, right),
+    _product(f"{first},{result}->{second}", left, gradient),
+  )
+
+
+def _product(subscripts: str, left: Array, right: Array) -> Array:
+  """A product of rounded operands, on any platform."""
+
+  def widened(left: Array, right: Array) -> Array:
+    return _summed_in_float32(subscripts, left, right, "float32")
+
+  def rounded(left: Array, right: Array) -> Array:
+    return _summed_in_float32(subscripts, left, right, left.dtype)
+
+  # XLA has no bfloat16 product with a float32 sum for all layouts on the CPU.
+  return jax.lax.platform_dependent(left, right, cpu=widened, default=rounded)
+
+
+_rounded_einsum.defvjp(_forward, _backward)
 
 
 class RMSNorm(nn.Module):
@@ -149,84 +207,3 @@ class TokenEmbedder(nn.Module):
     return partitioning.with_sharding_constraint(
       vectors, ("batch", "length", "embed")
     )
-
-
-def _bucket_starts(exact: int, buckets: int, max_distance: int) -> np.ndarray:
-  """Smallest distance of each of the logarithmic buckets, `exact` first.
-
-  Bucket `exact` + k starts at the smallest n with
-  (n / exact)^(buckets − exact) ≥ (max_distance / exact)^k. In integers: at
-  n = 16, 32, 64 the usual float formula sits on the edge of two buckets.
-  """
-  wide = buckets - exact
-  starts, distance = [], exact
-  for k in range(wide):
-    bound = max_distance**k * exact ** (wide - k)
-    while distance**wide < bound:
-      distance += 1
-    starts.append(distance)
-  return np.array(starts)
-
-
-def relative_position_buckets(
-  *,
-  num_queries: int,
-  num_keys: int,
-  bidirectional: bool,
-  num_buckets: int,
-  max_distance: int,
-) -> Int[np.ndarray, "q k"]:
-  """Bucket of the distance from each query position to each key position.
-
-  Half of a direction's buckets hold one distance each, the rest grow
-  logarithmically up to `max_distance`; farther keys share the last one. When
-  `bidirectional`, the second half of the buckets is for keys after the query;
-  otherwise such keys fall into bucket 0, and the causal mask hides them.
-
-  Returns:
-    Values in [0, num_buckets). Source: T5 (arXiv 1910.10683), Sec. 2.1.
-  """
-  relative = np.arange(num_keys)[None, :] - np.arange(num_queries)[:, None]
-  buckets = num_buckets // 2 if bidirectional else num_buckets
-  distance = np.abs(relative) if bidirectional else np.maximum(-relative, 0)
-  exact = buckets // 2
-  starts = _bucket_starts(exact, buckets, max_distance)
-  logarithmic = exact - 1 + np.searchsorted(starts, distance, side="right")
-  bucket = np.where(distance < exact, distance, logarithmic)
-  offset = buckets if bidirectional else 0
-  return (bucket + np.where(relative > 0, offset, 0)).astype(np.int32)
-
-
-class RelativePositionBias(nn.Module):
-  """A learnt bias for every head and bucket of distances.
-
-  Attributes:
-    num_heads: attention heads.
-    num_buckets: buckets of distances.
-    max_distance: distances from here on share the last bucket.
-    bidirectional: whether keys after the query have buckets of their own.
-  """
-
-  num_heads: int
-  num_buckets: int
-  max_distance: int
-  bidirectional: bool
-
-  @nn.compact
-  def __call__(self, length: int) -> Float[Array, "1 h q k"]:
-    """The bias between all pairs of `length` positions, float32."""
-    table = partitioning.param_with_axes(
-      "rel_embedding",
-      nn.initializers.variance_scaling(1.0, "fan_avg", "uniform"),
-      (self.num_heads, self.num_buckets),
-      jnp.float32,
-      axes=("heads", "relpos_buckets"),
-    )
-    buckets = relative_position_buckets(
-      num_queries=length,
-      num_keys=length,
-      bidirectional=self.bidirectional,
-      num_buckets=self.num_buckets,
-      max_distance=self.max_distance,
-    )
-    return jnp.take(table, jnp.asarray(buckets), axis=1)[None]

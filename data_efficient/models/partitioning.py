@@ -15,7 +15,7 @@ import numpy as np
 from flax.linen import partitioning
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from data_efficient.models import encoder_decoder
+from data_efficient.models import networks
 
 # Logical axis -> mesh axis; None keeps the axis whole on every device. The
 # residual stream ("embed") stays whole, so a layer needs two reductions.
@@ -65,14 +65,25 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec("data"))
 
 
+def place(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
+  """An array that every process holds whole, laid out over the devices.
+
+  Each process hands its own devices their rows; nothing is sent.
+  """
+  array = np.asarray(array)
+  return jax.make_array_from_callback(
+    array.shape, sharding, lambda index: array[index]
+  )
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
   """Keeps a whole copy on every device."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def parameter_shardings(
-  config: encoder_decoder.T5Config, mesh: Mesh
-) -> encoder_decoder.Parameters:
+  config: networks.Network, mesh: Mesh
+) -> networks.Parameters:
   """A tree like the parameters', with the sharding of each array.
 
   Raises:
@@ -92,8 +103,8 @@ def parameter_shardings(
 
   return jax.tree_util.tree_map_with_path(
     sharding,
-    encoder_decoder.parameter_axes(config),
-    encoder_decoder.parameter_shapes(config),
+    networks.parameter_axes(config),
+    networks.parameter_shapes(config),
     is_leaf=lambda node: isinstance(node, PartitionSpec),
   )
 

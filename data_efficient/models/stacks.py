@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sizes of a T5 1.1 network, and its two stacks of layers.
+"""The sizes of T5 1.1's stacks of layers, and the two stacks.
 
 Every layer is x + f(norm(x)); the position bias is made once a stack and
 shared by its layers. The names are those of T5X's parameter tree.
@@ -7,21 +7,32 @@ shared by its layers. The names are those of T5X's parameter tree.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float
 
-from data_efficient.models import attention, layers
+from data_efficient.models import attention, layers, relative_positions
 
 States = Float[Array, "b s e"]
 
 
+# What a backward pass finds of a layer's activations (the others it computes
+# again): all, none but the layer's input, or the products with weights.
+_REMAT = {
+  "none": jax.checkpoint_policies.everything_saveable,
+  "full": jax.checkpoint_policies.nothing_saveable,
+  "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class T5Config:
-  """The sizes and numerics of a network.
+class Sizes:
+  """The sizes and numerics that every network of these layers has.
 
   Attributes:
     vocab_size: rows of the embedding table and width of the logits.
@@ -29,7 +40,6 @@ class T5Config:
     num_heads: attention heads.
     head_dim: size of a head.
     mlp_dim: width inside the feed-forward block.
-    num_encoder_layers: encoder layers.
     num_decoder_layers: decoder layers.
     dtype: "float32" or "bfloat16", to which matmul operands are rounded.
     dropout_rate: in [0, 1).
@@ -37,6 +47,9 @@ class T5Config:
       uses 1.0; a narrow network learns faster from 0.1.
     relative_attention_num_buckets: buckets of distances.
     relative_attention_max_distance: from here on, one bucket.
+    remat: which activations of a layer the backward pass computes again
+      instead of keeping them: "none", "minimal" (all but the products with
+      weights) or "full" (all). Costs time, saves memory, same mathematics.
   """
 
   vocab_size: int
@@ -44,26 +57,30 @@ class T5Config:
   num_heads: int
   head_dim: int
   mlp_dim: int
-  num_encoder_layers: int
   num_decoder_layers: int
   dtype: Any
   dropout_rate: float
   embedding_init_stddev: float
   relative_attention_num_buckets: int = 32
   relative_attention_max_distance: int = 128
+  remat: str = "none"
 
   def __post_init__(self):
     """Refuses what cannot be computed; spells `dtype` as a string."""
-    name = jnp.dtype(self.dtype).name
+    kind, name = type(self).__name__, jnp.dtype(self.dtype).name
     if name not in ("float32", "bfloat16"):
       # float16 overflows in T5's feed-forward layers.
       raise ValueError(
-        f"T5Config.dtype = {self.dtype!r}: expected float32 or bfloat16"
+        f"{kind}.dtype = {self.dtype!r}: expected float32 or bfloat16"
       )
     object.__setattr__(self, "dtype", name)
     if not 0.0 <= self.dropout_rate < 1.0:
       raise ValueError(
-        f"T5Config.dropout_rate = {self.dropout_rate}: expected [0, 1)"
+        f"{kind}.dropout_rate = {self.dropout_rate}: expected [0, 1)"
+      )
+    if self.remat not in _REMAT:
+      raise ValueError(
+        f"{kind}.remat = {self.remat!r}: expected one of {sorted(_REMAT)}"
       )
 
 
@@ -71,7 +88,7 @@ def _norm(x: Array, name: str) -> Array:
   return layers.RMSNorm(name=name)(x)
 
 
-def _attention(config: T5Config, name: str) -> attention.Attention:
+def _attention(config: Sizes, name: str) -> attention.Attention:
   return attention.Attention(
     num_heads=config.num_heads,
     head_dim=config.head_dim,
@@ -81,7 +98,7 @@ def _attention(config: T5Config, name: str) -> attention.Attention:
   )
 
 
-def _feed_forward(config: T5Config) -> layers.GatedFeedForward:
+def _feed_forward(config: Sizes) -> layers.GatedFeedForward:
   return layers.GatedFeedForward(
     hidden=config.mlp_dim,
     dtype=config.dtype,
@@ -90,16 +107,16 @@ def _feed_forward(config: T5Config) -> layers.GatedFeedForward:
   )
 
 
-def _dropout(x: Array, config: T5Config, deterministic: bool) -> Array:
+def _dropout(x: Array, config: Sizes, deterministic: bool) -> Array:
   return nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))(
     x, deterministic=deterministic
   )
 
 
 def _position_bias(
-  config: T5Config, *, bidirectional: bool
-) -> layers.RelativePositionBias:
-  return layers.RelativePositionBias(
+  config: Sizes, *, bidirectional: bool
+) -> relative_positions.RelativePositionBias:
+  return relative_positions.RelativePositionBias(
     num_heads=config.num_heads,
     num_buckets=config.relative_attention_num_buckets,
     max_distance=config.relative_attention_max_distance,
@@ -108,10 +125,17 @@ def _position_bias(
   )
 
 
+def _remat(config: Sizes, call: Callable[..., Array]) -> Callable[..., Array]:
+  """`call(layer, *arrays)`, its activations kept as `config.remat` says."""
+  if config.remat == "none":
+    return call
+  return nn.remat(call, policy=_REMAT[config.remat])
+
+
 class EncoderLayer(nn.Module):
   """Self-attention and feed-forward, each x + f(norm(x))."""
 
-  config: T5Config
+  config: Sizes
 
   @nn.compact
   def __call__(
@@ -137,19 +161,19 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-  """Self-attention, attention to the encoder, feed-forward."""
+  """Self-attention, attention to the encoder if there is one, feed-forward."""
 
-  config: T5Config
+  config: Sizes
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, "b t e"],
-    encoded: States,
+    encoded: States | None,
     *,
     mask: Bool[Array, "b 1 t t"] | None,
     bias: Float[Array, "1 h l l"],
-    encoder_mask: Bool[Array, "b 1 t s"],
+    encoder_mask: Bool[Array, "b 1 t s"] | None,
     deterministic: bool,
     decode: bool,
   ) -> Float[Array, "b t e"]:
@@ -163,19 +187,21 @@ class DecoderLayer(nn.Module):
       y, y, mask=mask, bias=bias, deterministic=deterministic, decode=decode
     )
     x = x + drop(y)
-    y = _norm(x, "pre_cross_attention_layer_norm")
-    y = _attention(config, "encoder_decoder_attention")(
-      y, encoded, mask=encoder_mask, deterministic=deterministic
-    )
-    x = x + drop(y)
+    if encoded is not None:
+      y = _norm(x, "pre_cross_attention_layer_norm")
+      y = _attention(config, "encoder_decoder_attention")(
+        y, encoded, mask=encoder_mask, deterministic=deterministic
+      )
+      x = x + drop(y)
     y = _norm(x, "pre_mlp_layer_norm")
     return x + drop(_feed_forward(config)(y, deterministic=deterministic))
 
 
 class Encoder(nn.Module):
-  """The encoder's layers and its final norm."""
+  """The encoder's layers, so many, and its final norm."""
 
-  config: T5Config
+  config: Sizes
+  num_layers: int
 
   @nn.compact
   def __call__(
@@ -185,10 +211,13 @@ class Encoder(nn.Module):
     config = self.config
     bias = _position_bias(config, bidirectional=True)(x.shape[1])
     x = _dropout(x, config, deterministic)
-    for i in range(config.num_encoder_layers):
-      x = EncoderLayer(config, name=f"layers_{i}")(
-        x, mask=mask, bias=bias, deterministic=deterministic
-      )
+
+    def call(layer, x, mask, bias) -> Array:
+      return layer(x, mask=mask, bias=bias, deterministic=deterministic)
+
+    apply = _remat(config, call)
+    for i in range(self.num_layers):
+      x = apply(EncoderLayer(config, name=f"layers_{i}"), x, mask, bias)
     x = _norm(x, "encoder_norm")
     return nn.Dropout(config.dropout_rate)(x, deterministic=deterministic)
 
@@ -196,27 +225,28 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
   """The decoder's layers, its final norm and the untied head."""
 
-  config: T5Config
+  config: Sizes
 
   @nn.compact
   def __call__(
     self,
     x: Float[Array, "b t e"],
-    encoded: States,
+    encoded: States | None,
     *,
     mask: Bool[Array, "b 1 t t"] | None,
-    encoder_mask: Bool[Array, "b 1 t s"],
+    encoder_mask: Bool[Array, "b 1 t s"] | None,
     deterministic: bool,
     decode: bool,
     max_decode_length: int | None,
   ) -> Float[Array, "b t v"]:
-    """Embedded tokens to logits, float32."""
+    """Embedded tokens to logits, float32; `encoded` None: no encoder."""
     config = self.config
     length = (decode and max_decode_length) or x.shape[1]
     bias = _position_bias(config, bidirectional=False)(length)
     x = _dropout(x, config, deterministic)
-    for i in range(config.num_decoder_layers):
-      x = DecoderLayer(config, name=f"layers_{i}")(
+
+    def call(layer, x, encoded, mask, encoder_mask, bias) -> Array:
+      return layer(
         x,
         encoded,
         mask=mask,
@@ -225,6 +255,11 @@ class Decoder(nn.Module):
         deterministic=deterministic,
         decode=decode,
       )
+
+    apply = call if decode else _remat(config, call)
+    for i in range(config.num_decoder_layers):
+      layer = DecoderLayer(config, name=f"layers_{i}")
+      x = apply(layer, x, encoded, mask, encoder_mask, bias)
     x = _dropout(_norm(x, "decoder_norm"), config, deterministic)
     logits = layers.Dense(
       config.vocab_size,

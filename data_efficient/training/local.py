@@ -1,94 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
 """The local engine: JAX SPMD over a mesh, Optax, Orbax, CLU.
 
-One process on CPU, GPU or TPU. The same network and tasks train under T5X
-(`training/t5x.py`); this engine installs from PyPI alone.
+On CPU, GPU or TPU, in one process or several (`processes`). The same network
+and tasks train under T5X (`training/t5x.py`); this engine installs from PyPI
+alone.
 """
 
 import dataclasses
 import functools
 import pathlib
-import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
-from data_efficient import progress
-from data_efficient.kernels import likelihood
 from data_efficient.models import partitioning
-from data_efficient.training import batches, metrics, optimizers, step
+from data_efficient.training import (
+  finetuning,
+  inference,
+  local_inference,
+  loop,
+  metrics,
+  optimizers,
+  processes,
+  step,
+)
+from data_efficient.training.loop import DivergedError
 from data_efficient.training.run import Run
 
-
-class DivergedError(ValueError):
-  """The loss is no longer a finite number."""
-
-
-class _Functions(NamedTuple):
-  """The jitted functions of one run."""
-
-  initial: Any
-  train: Any
-  evaluate: Any
+__all__ = ("DivergedError", "Local")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Local:
-  """Trains on the devices of this process.
+  """Trains on the devices of all processes.
 
   Attributes:
     model_parallel: devices that share one copy of the model; the rest of the
       devices split the batch.
+    microbatches: parts of a batch that are computed one after the other, for
+      less memory and (but for dropout's masks) the same step.
     log_period: steps between rows of training metrics.
   """
 
   model_parallel: int
+  microbatches: int
   log_period: int
   name: str = "local"
 
   def train(self, run: Run) -> None:
     """Trains `run`, from its last checkpoint if there is one.
 
-    Leaves RUN/checkpoints (Orbax, by step) and RUN/metrics.jsonl.
+    Leaves RUN/checkpoints (Orbax, by step; parameters and optimizer as
+    "state", the counts as "counts") and RUN/metrics.jsonl. A row of training
+    has the `loss` of its step, the `learning_rate`, the `tokens` so far and
+    the `seconds` so far: wall clock of training, waiting for data included,
+    without compilation, evaluations and checkpoints. `compile_seconds`, of the
+    train step, stand in the first row after each start.
+
+    SIGTERM and Ctrl-C are answered after the step at hand: a checkpoint is
+    saved, and the process exits with status 128 + the signal's number. One of
+    several processes tells the others, and all stop at the same step.
+
+    Raises:
+      PartitioningError: devices, network or batch that do not divide.
+      DivergedError: the loss is no longer a finite number.
+      Interrupted: see above.
     """
     mesh = partitioning.mesh(model_parallel=self.model_parallel)
-    functions = _functions(run, mesh)
+    self._check_batch(run, mesh)
     with partitioning.activate(mesh), _checkpoints(run) as checkpoints:
-      state = _restored(checkpoints, functions.initial)
-      start = int(state.step)
-      if start < run.steps:
-        log = metrics.MetricsLog(run.directory, step=start)
-        _Loop(run, functions, checkpoints, log, self.log_period).go(state)
-        log.close()
+      functions = _functions(run, mesh, self.microbatches)
+      state, counts = _begun(run, checkpoints, functions)
+      if counts.step >= run.steps:
+        return
+      log = _log(run, counts.step)
+      training = loop.Loop(
+        run, functions, checkpoints, log, log_period=self.log_period
+      )
+      training.go(state, counts)
+      log.close()
+
+  def infer(self, asked: inference.Inference) -> None:
+    """Scores targets or predicts them; see `local_inference`."""
+    local_inference.infer(asked, model_parallel=self.model_parallel)
+
+  def _check_batch(self, run: Run, mesh: jax.sharding.Mesh) -> None:
+    parts = mesh.shape["data"] * self.microbatches
+    if self.microbatches < 1 or run.batch_size % parts:
+      raise partitioning.PartitioningError(
+        f"batch_size = {run.batch_size} does not divide into"
+        f" {self.microbatches} microbatches over {mesh.shape['data']} groups"
+        f" of devices: choose a multiple of {parts}, or other"
+        " Local.microbatches or Local.model_parallel"
+      )
 
 
-def _functions(run: Run, mesh) -> _Functions:
+def _functions(run: Run, mesh, microbatches: int) -> loop.Functions:
   optimizer = optimizers.adafactor(run.schedule)
   initial = functools.partial(
     step.initial_state, run.network, optimizer, jax.random.key(run.seed)
   )
   shardings = step.state_shardings(run.network, optimizer, mesh)
-  rows = partitioning.batch_sharding(mesh)
-  return _Functions(
+  whole, rows = partitioning.replicated(mesh), partitioning.batch_sharding(mesh)
+  split = {"network": run.network, "microbatches": microbatches}
+  return loop.Functions(
     initial=jax.jit(initial, out_shardings=shardings),
     train=jax.jit(
       functools.partial(
         step.train_step,
-        network=run.network,
         optimizer=optimizer,
         z_loss=run.z_loss,
         seed=run.seed,
+        **split,
       ),
       in_shardings=(shardings, rows),
-      out_shardings=(shardings, None),
+      out_shardings=(shardings, whole),
       donate_argnums=0,
     ),
     evaluate=jax.jit(
-      functools.partial(step.evaluation_step, network=run.network),
+      functools.partial(step.evaluation_step, **split),
       in_shardings=(shardings.parameters, rows),
+      out_shardings=whole,
     ),
+    shardings=shardings,
+    rows=rows,
   )
 
 
@@ -103,93 +139,40 @@ def _checkpoints(run: Run) -> ocp.CheckpointManager:
   )
 
 
-def _restored(checkpoints: ocp.CheckpointManager, initial) -> step.State:
-  state = initial()
-  if checkpoints.latest_step() is None:
-    return state
-  return checkpoints.restore(
-    checkpoints.latest_step(), args=ocp.args.StandardRestore(state)
+def _begun(
+  run: Run, checkpoints: ocp.CheckpointManager, functions: loop.Functions
+) -> tuple[step.State, loop.Counts]:
+  """What the last checkpoint holds, or a fresh start."""
+  latest = checkpoints.latest_step()
+  if latest is None:
+    counts = loop.Counts(step=0, tokens=0, seconds=0.0)
+    return _fresh(run, functions), counts
+  shapes = jax.tree.map(
+    lambda leaf, sharding: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=sharding
+    ),
+    jax.eval_shape(functions.initial),
+    functions.shardings,
   )
+  found = checkpoints.restore(
+    latest,
+    args=ocp.args.Composite(
+      state=ocp.args.StandardRestore(shapes), counts=ocp.args.JsonRestore()
+    ),
+  )
+  return found["state"], loop.Counts(**found["counts"])
 
 
-class _Loop:
-  """Steps, evaluations and checkpoints of one run, in their order."""
-
-  def __init__(self, run, functions, checkpoints, log, log_period):
-    self._run = run
-    self._functions = functions
-    self._checkpoints = checkpoints
-    self._log = log
-    self._log_period = log_period
-    self._evaluation = batches.evaluation(run)
-    self._tokens = 0
-    self._seconds = 0.0
-
-  def go(self, state: step.State) -> None:
-    run, start = self._run, int(state.step)
-    self._resume_counts(start)
-    self._evaluate(state, start)
-    data = batches.training(run, start=start)
-    label = f"train {pathlib.Path(run.directory).name}"
-    with progress.bar(label, total=run.steps, done=start) as advance:
-      for number in range(start + 1, run.steps + 1):
-        state = self._train(state, next(data), number)
-        last = number == run.steps
-        if last or number % run.evaluation_period == 0:
-          self._evaluate(state, number)
-        self._checkpoints.save(
-          number, args=ocp.args.StandardSave(state), force=last
-        )
-        advance(1)
-
-  def _resume_counts(self, start: int) -> None:
-    rows = [row for row in metrics.read(self._run.directory) if "tokens" in row]
-    rows = [row for row in rows if row["step"] <= start]
-    self._tokens = max((row["tokens"] for row in rows), default=0)
-    self._seconds = max((row.get("seconds", 0.0) for row in rows), default=0.0)
-
-  def _train(self, state, batch, number: int) -> step.State:
-    began = time.perf_counter()
-    state, measured = self._functions.train(state, batch)
-    loss = float(measured.loss)
-    self._seconds += time.perf_counter() - began
-    self._tokens += _tokens(batch)
-    if not np.isfinite(loss):
-      raise DivergedError(
-        f"{self._run.directory}: the loss is {loss} at step {number}: lower "
-        "the learning rate, and train in another directory"
-      )
-    # At every checkpoint too: a resumed run takes its counts from the log.
-    periods = (self._log_period, self._run.checkpoint_period, self._run.steps)
-    if any(number % period == 0 for period in periods):
-      self._log.write(
-        number,
-        loss=loss,
-        learning_rate=float(self._run.schedule(number - 1)),
-        tokens=self._tokens,
-        seconds=round(self._seconds, 3),
-      )
-    return state
-
-  def _evaluate(self, state, number: int) -> None:
-    for label, fixed in self._evaluation.items():
-      if (number, label) in self._log.seen:
-        continue
-      sums = likelihood.empty()
-      for batch in fixed:
-        sums = likelihood.merge(
-          sums, self._functions.evaluate(state.parameters, batch)
-        )
-      means = likelihood.means(sums)
-      self._log.write(
-        number,
-        evaluation=label,
-        loss=float(means.loss),
-        accuracy=float(means.accuracy),
-        tokens=self._tokens,
-      )
+def _fresh(run: Run, functions: loop.Functions) -> step.State:
+  if run.initial_checkpoint is None:
+    return functions.initial()
+  parameters = finetuning.initial_parameters(
+    run, shardings=functions.shardings.parameters
+  )
+  return functions.initial()._replace(parameters=parameters)
 
 
-def _tokens(batch: batches.Batch) -> int:
-  names = ("encoder_input_tokens", "decoder_target_tokens")
-  return sum(int(np.count_nonzero(batch[name])) for name in names)
+def _log(run: Run, start: int) -> Any:
+  if processes.is_first():
+    return metrics.MetricsLog(run.directory, step=start)
+  return metrics.Silence()

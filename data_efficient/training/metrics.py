@@ -45,6 +45,16 @@ class MetricsLog:
     self._writer.close()
 
 
+class Silence:
+  """The log of all processes of a run but the first."""
+
+  def write(self, step: int, **values) -> None:
+    """Writes nothing."""
+
+  def close(self) -> None:
+    """Closes nothing."""
+
+
 def read(directory: str | os.PathLike[str]) -> list[dict]:
   """All whole rows of a run's metrics; a torn last line is left out."""
   path = pathlib.Path(directory) / "metrics.jsonl"

@@ -5,18 +5,20 @@ They are jitted by the engine over its mesh, and compiled ahead of time for
 TPUs by `make tpu`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.linen import partitioning as flax_partitioning
 from jaxtyping import Array, Float, Int
 
 from data_efficient.kernels import likelihood
-from data_efficient.models import encoder_decoder, partitioning
+from data_efficient.models import networks, partitioning
 
-# seqio's encoder-decoder features: encoder_input_tokens [b, s],
-# decoder_input_tokens, decoder_target_tokens, decoder_loss_weights [b, t].
+# seqio's features, each [b, length]: those that the network needs (its
+# `required`), and decoder_loss_weights, a 0/1 mask or float32 weights.
 Batch = dict[str, Any]
 
 
@@ -36,12 +38,12 @@ class StepMetrics(NamedTuple):
 
 
 def initial_state(
-  network: encoder_decoder.T5Config,
+  network: networks.Network,
   optimizer: optax.GradientTransformation,
   key: Array,
 ) -> State:
   """Freshly initialised parameters and optimizer at step 0."""
-  parameters = encoder_decoder.init_parameters(network, key)
+  parameters = networks.init_parameters(network, key)
   return State(
     step=jnp.zeros((), jnp.int32),
     parameters=parameters,
@@ -50,7 +52,7 @@ def initial_state(
 
 
 def state_shardings(
-  network: encoder_decoder.T5Config,
+  network: networks.Network,
   optimizer: optax.GradientTransformation,
   mesh: jax.sharding.Mesh,
 ) -> State:
@@ -60,7 +62,7 @@ def state_shardings(
   factored ones are a row or a column, small enough to be whole everywhere.
   """
   parameters = partitioning.parameter_shardings(network, mesh)
-  shapes = encoder_decoder.parameter_shapes(network)
+  shapes = networks.parameter_shapes(network)
   whole = partitioning.replicated(mesh)
 
   def like_parameter(leaf, shape, sharding):
@@ -81,23 +83,41 @@ def train_step(
   state: State,
   batch: Batch,
   *,
-  network: encoder_decoder.T5Config,
+  network: networks.Network,
   optimizer: optax.GradientTransformation,
   z_loss: float,
   seed: int,
+  microbatches: int = 1,
 ) -> tuple[State, StepMetrics]:
-  """One Adafactor step on one batch; dropout's key is (seed, step)."""
-  dropout = jax.random.fold_in(jax.random.key(seed), state.step)
+  """One optimizer step on one batch.
 
-  def loss(parameters) -> tuple[Array, likelihood.LossSums]:
-    logits = _logits(parameters, batch, network, dropout)
-    sums = _loss_sums(logits, batch)
-    mean = likelihood.means(sums)
+  Args:
+    state: before the step.
+    batch: its rows divide by `microbatches`.
+    network: what is trained.
+    optimizer: of `state`.
+    z_loss: coefficient of (log Z)².
+    seed: dropout's key is (seed, step), and the microbatch's number if there
+      are several.
+    microbatches: parts of the batch that are computed one after the other. The
+      loss is the mean over the tokens of the whole batch, whatever their
+      number in each part.
+  """
+  key = jax.random.fold_in(jax.random.key(seed), state.step)
+  weight = _weights(batch).sum()
+
+  def loss(parameters, part: Batch, dropout: Array):
+    logits = networks.logits(network, parameters, part, dropout=dropout)
+    sums = _loss_sums(logits, part)
+    mean = likelihood.means(sums._replace(weight=weight))
     return mean.loss + z_loss * mean.squared_log_normalizer, sums
 
-  gradients, sums = jax.grad(loss, has_aux=True)(state.parameters)
+  def gradients(part: Batch, dropout: Array):
+    return jax.grad(loss, has_aux=True)(state.parameters, part, dropout)
+
+  found, sums = _over_parts(gradients, batch, key, microbatches)
   updates, optimizer_state = optimizer.update(
-    gradients, state.optimizer_state, state.parameters
+    found, state.optimizer_state, state.parameters
   )
   parameters = optax.apply_updates(state.parameters, updates)
   metrics = StepMetrics(likelihood.means(sums).loss, sums.weight)
@@ -105,24 +125,59 @@ def train_step(
 
 
 def evaluation_step(
-  parameters: Any, batch: Batch, *, network: encoder_decoder.T5Config
+  parameters: Any,
+  batch: Batch,
+  *,
+  network: networks.Network,
+  microbatches: int = 1,
 ) -> likelihood.LossSums:
   """Loss sums of one batch, without dropout."""
-  return _loss_sums(_logits(parameters, batch, network, None), batch)
+
+  def sums(part: Batch, key: Array) -> likelihood.LossSums:
+    del key
+    logits = networks.logits(network, parameters, part, dropout=None)
+    return _loss_sums(logits, part)
+
+  return _over_parts(sums, batch, jax.random.key(0), microbatches)
 
 
-def _logits(parameters, batch: Batch, network, dropout) -> Array:
-  module = encoder_decoder.Transformer(network)
-  return module.apply(
-    {"params": parameters},
-    batch["encoder_input_tokens"],
-    batch["decoder_input_tokens"],
-    batch["decoder_target_tokens"],
-    enable_dropout=dropout is not None and network.dropout_rate > 0.0,
-    rngs=None if dropout is None else {"dropout": dropout},
+def _over_parts(
+  function: Callable[[Batch, Array], Any],
+  batch: Batch,
+  key: Array,
+  count: int,
+) -> Any:
+  """The sum of `function` (a tree of float32 arrays) over a batch's parts."""
+  if count == 1:
+    return function(batch, key)
+
+  def add(total: Any, numbered: tuple[Array, Batch]) -> tuple[Any, None]:
+    number, part = numbered
+    found = function(part, jax.random.fold_in(key, number))
+    return jax.tree.map(jnp.add, total, found), None
+
+  parts = jax.tree.map(lambda rows: _divided(jnp.asarray(rows), count), batch)
+  shapes = jax.eval_shape(function, jax.tree.map(lambda a: a[0], parts), key)
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  total, _ = jax.lax.scan(add, zeros, (jnp.arange(count), parts))
+  return total
+
+
+def _divided(rows: Array, count: int) -> Array:
+  """[b, t] to [count, b / count, t]; each part has rows of every device.
+
+  Part k takes rows k, k + count, …: none has to move to another device.
+  """
+  parts = rows.reshape(-1, count, *rows.shape[1:]).swapaxes(0, 1)
+  return flax_partitioning.with_sharding_constraint(
+    parts, (None, "batch", "length")
   )
 
 
 def _loss_sums(logits: Array, batch: Batch) -> likelihood.LossSums:
-  weights = batch["decoder_loss_weights"].astype(jnp.float32)
-  return likelihood.loss_sums(logits, batch["decoder_target_tokens"], weights)
+  targets = batch["decoder_target_tokens"]
+  return likelihood.loss_sums(logits, targets, _weights(batch))
+
+
+def _weights(batch: Batch) -> Float[Array, "b t"]:
+  return jnp.asarray(batch["decoder_loss_weights"], jnp.float32)

@@ -1,42 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Relative positions against the definition."""
+"""Products in bfloat16."""
 
+import re
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from data_efficient.models import layers
 
 
-@pytest.mark.parametrize("bidirectional", [True, False])
-@pytest.mark.parametrize("buckets, distance", [(32, 128), (8, 10), (16, 20)])
-def test_buckets_equal_the_definition(
-  bidirectional, buckets, distance, twin_bucket
-):
-  table = layers.relative_position_buckets(
-    num_queries=150,
-    num_keys=140,
-    bidirectional=bidirectional,
-    num_buckets=buckets,
-    max_distance=distance,
-  )
-  expected = [
-    [twin_bucket(j - i, bidirectional, buckets, distance) for j in range(140)]
-    for i in range(150)
+@pytest.mark.parametrize(
+  "subscripts, left, right",
+  [
+    ("bti,io->bto", (2, 3, 4), (4, 5)),
+    ("bthd,bshd->bhts", (2, 3, 2, 4), (2, 5, 2, 4)),
+    ("bhts,bshd->bthd", (2, 2, 3, 5), (2, 5, 2, 4)),
+  ],
+)
+def test_bfloat16_products_are_bfloat16_backward_too(subscripts, left, right):
+  random = np.random.default_rng(0)
+  # Small integers: exact in bfloat16, so that both types agree to the bit.
+  operands = [
+    jnp.asarray(random.integers(-4, 5, shape), jnp.float32)
+    for shape in (left, right)
   ]
-  assert np.array_equal(table, expected)
-  assert table.min() == 0 and table.max() == buckets - 1
 
+  def gradients(dtype):
+    def value(*operands):
+      return layers.einsum(subscripts, *operands, dtype=dtype).sum()
 
-def test_buckets_of_t5_by_hand():
-  table = layers.relative_position_buckets(
-    num_queries=200,
-    num_keys=200,
-    bidirectional=True,
-    num_buckets=32,
-    max_distance=128,
-  )
-  # Each starts a bucket: 8, and 8 · 2^(k / 2) rounded up.
-  starts = [8, 12, 16, 23, 32, 46, 64, 91]
-  assert [table[199, 199 - start] for start in starts] == list(range(8, 16))
-  assert [table[199, 200 - start] for start in starts] == list(range(7, 15))
-  assert [table[0, start] for start in starts] == list(range(24, 32))
+    return jax.grad(value, argnums=(0, 1))
+
+  traced = jax.jit(gradients("bfloat16")).trace(*operands)
+  text = traced.lower(lowering_platforms=("tpu",)).as_text()
+  products = [line for line in text.splitlines() if "dot_general" in line]
+  assert len(products) >= 2
+  for line in products:
+    types = re.findall(r"x(bf16|f32)>", line.split(" : ")[-1])
+    assert types == ["bf16", "bf16", "f32"]
+  for ours, theirs in zip(
+    gradients("bfloat16")(*operands),
+    gradients("float32")(*operands),
+    strict=True,
+  ):
+    assert ours.dtype == jnp.float32
+    np.testing.assert_array_equal(ours, theirs)

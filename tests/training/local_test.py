@@ -1,17 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+import time
 
 import jax
 import numpy as np
 import pytest
 
-from data_efficient.models import checkpoints, encoder_decoder
-from data_efficient.training import batches, local, metrics, optimizers, step
+from data_efficient.models import (
+  checkpoints,
+  encoder_decoder,
+  partitioning,
+)
+from data_efficient.training import (
+  batches,
+  local,
+  loop,
+  metrics,
+  optimizers,
+  step,
+)
 
 
 @pytest.fixture(scope="module")
 def engine():
-  return local.Local(model_parallel=1, log_period=1)
+  return local.Local(model_parallel=1, microbatches=1, log_period=1)
 
 
 def _losses(directory, label=None):
@@ -28,6 +45,9 @@ def test_a_run_learns_and_leaves_what_the_contract_says(engine, run_in):
   rows = [r for r in metrics.read(run.directory) if "seconds" in r]
   assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
   assert np.all(np.diff([row["tokens"] for row in rows]) > 0)
+  assert np.all(np.diff([row["seconds"] for row in rows]) >= 0)
+  # Compilation is told apart, once.
+  assert [row["step"] for row in rows if "compile_seconds" in row] == [1]
   parameters = checkpoints.load_parameters(run.directory, config=run.network)
   assert encoder_decoder.parameter_count(run.network) == sum(
     leaf.size for leaf in jax.tree.leaves(parameters)
@@ -75,14 +95,14 @@ def test_the_first_loss_is_the_mean_cross_entropy_of_the_first_batch(run):
   optimizer = optimizers.adafactor(run.schedule)
   state = step.initial_state(run.network, optimizer, key)
   batch = next(batches.training(run, start=0))
-  _, measured = step.train_step(
-    state,
-    batch,
+  train = functools.partial(
+    step.train_step,
     network=run.network,
     optimizer=optimizer,
     z_loss=run.z_loss,
     seed=run.seed,
   )
+  _, measured = jax.jit(train)(state, batch)
   logits = encoder_decoder.Transformer(run.network).apply(
     {"params": state.parameters},
     *(
@@ -151,3 +171,45 @@ def test_evaluation_is_a_sample_of_the_whole_set_not_its_head(run):
   assert not all(
     line.startswith(text[:16]) for line, text in zip(head, shown, strict=True)
   )
+
+
+def test_seconds_do_not_hold_the_compilation(engine, run_in, monkeypatch):
+  compiled = loop.Loop._compiled
+
+  def slowly(*arguments):
+    time.sleep(5.0)
+    return compiled(*arguments)
+
+  monkeypatch.setattr(loop.Loop, "_compiled", slowly)
+  run = run_in("compiled", steps=2)
+  engine.train(run)
+  rows = [r for r in metrics.read(run.directory) if "seconds" in r]
+  assert 0.0 < rows[-1]["seconds"] < 5.0
+
+
+def test_a_batch_that_does_not_divide_is_refused(run_in):
+  engine = local.Local(model_parallel=1, microbatches=3, log_period=1)
+  with pytest.raises(
+    partitioning.PartitioningError,
+    match="batch_size = 4 does not divide into 3 microbatches",
+  ):
+    engine.train(run_in("odd"))
+
+
+def test_eight_devices():
+  # The number of CPU devices is fixed when a process first uses one. Without
+  # LLVM's optimisations the four meshes compile in half the time.
+  flags = (
+    "--xla_force_host_platform_device_count=8"
+    " --xla_backend_optimization_level=0"
+    " --xla_llvm_disable_expensive_passes=true"
+  )
+  file = pathlib.Path(__file__).with_name("eight_devices.py")
+  done = subprocess.run(
+    [sys.executable, "-m", "pytest", str(file)],
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stdout
