@@ -166,6 +166,39 @@ def test_the_paper_s_setting_is_what_ships(monkeypatch):
     assert line in text
 
 
+def test_a_run_may_select_for_itself():
+  gin_config.parse(
+    [
+      "gin/runs/train.gin",
+      "gin/data/files.gin",
+      "gin/data/vocabulary_file.gin",
+      "gin/models/t5_1_1_quickstart.gin",
+      "gin/engines/local.gin",
+      "gin/data/selected.gin",
+      "gin/selectors/inverse_propensity.gin",
+    ],
+    [
+      *("FILES=x", "PREPARED=x", "VOCABULARY_FILE=x", "OUTPUT=x"),
+      *("SELECTIONS=x", "SAMPLER=density", "TOKEN_COUNTS=x", "SCORES=x"),
+      *("WEIGHTS=importance", "LOSS_WEIGHTS=True"),
+    ],
+  )
+  text = gin_config.resolved()
+  assert "SELECTION = @selection/gin.singleton()" in text
+  assert "KEEP_FRACTION = 0.1" in text
+
+
+def test_the_verb_cache_parses():
+  gin_config.parse(
+    [
+      "gin/runs/cache.gin",
+      "gin/data/files.gin",
+      "gin/data/vocabulary_file.gin",
+    ],
+    ["FILES=x", "PREPARED=x", "VOCABULARY_FILE=x", "OUTPUT=x"],
+  )
+
+
 def test_the_readme_s_command_for_a_real_judge_parses(root):
   import re
   import shlex

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""seqio preprocessors: the selection's filter, and T5's span corruption.
+"""seqio preprocessors: from text to T5's span corruption, weights included.
 
 All of them are TensorFlow ops. Span corruption follows Raffel et al. 2020
 (arXiv 1910.10683, Section 3.1.4): a share `noise_density` of the tokens, in
@@ -12,59 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import seqio
 import tensorflow as tf
-
-
-class Bitmap(NamedTuple):
-  """Which records of a corpus are kept.
-
-  Attributes:
-    bits: uint8 bytes, little-endian bit order, one bit a record.
-    starts: shard name to the bit of its first record.
-    records: shard name to its number of records.
-  """
-
-  bits: np.ndarray
-  starts: dict[str, int]
-  records: dict[str, int]
-
-
-def keep_selected(dataset: tf.data.Dataset, *, bitmap: Bitmap):
-  """Keeps the examples whose (shard, position) is set in the bitmap.
-
-  Raises (while iterating):
-    InvalidArgumentError: a shard or a position that the selection does not
-      know: the corpus has changed since it was scored.
-  """
-  names = list(bitmap.starts)
-  # The shard's number is looked up by name; its range is in two vectors.
-  numbers = tf.lookup.StaticHashTable(
-    tf.lookup.KeyValueTensorInitializer(
-      tf.constant(names, tf.string), tf.range(len(names), dtype=tf.int64)
-    ),
-    default_value=-1,
-  )
-  starts = tf.constant([bitmap.starts[name] for name in names], tf.int64)
-  records = tf.constant([bitmap.records[name] for name in names], tf.int64)
-  bits = tf.constant(bitmap.bits, tf.uint8)
-
-  def is_kept(example) -> tf.Tensor:
-    shard, position = example["shard"], example["position"]
-    number = numbers.lookup(shard)
-    known = tf.debugging.Assert(
-      number >= 0, ["shard is not in the selection:", shard]
-    )
-    with tf.control_dependencies([known]):
-      inside = tf.debugging.Assert(
-        position < tf.gather(records, number),
-        ["position is not in the selection: shard", shard, "row", position],
-      )
-    with tf.control_dependencies([inside]):
-      row = tf.gather(starts, number) + position
-    byte = tf.gather(bits, row // 8)
-    shift = tf.cast(row % 8, tf.uint8)
-    return tf.bitwise.right_shift(byte, shift) & 1 == 1
-
-  return dataset.filter(is_kept)
 
 
 @seqio.map_over_dataset
@@ -84,31 +31,55 @@ def identify_by_tfds_id(example, *, text_feature: str):
 
 @seqio.map_over_dataset
 def text_to_targets(example):
-  """{"targets": text}: from here on an example has no identity."""
-  return {"targets": example["text"]}
+  """The text is called "targets"; identity and weight stay beside it."""
+  rest = {name: example[name] for name in example if name != "text"}
+  return {"targets": example["text"], **rest}
 
 
 def concatenate_and_split(
-  dataset: tf.data.Dataset, *, length: int, documents: int = 128
+  dataset: tf.data.Dataset,
+  *,
+  length: int,
+  weighted: bool,
+  documents: int = 128,
 ):
   """Token ids of `documents` documents at a time, cut into `length` tokens.
 
-  The last piece of each group is shorter; no token is lost.
+  The last piece of each group is shorter; no token is lost. From here on an
+  example has no identity.
+
+  Args:
+    dataset: {"targets": int token ids [t]}, and where weighted {"weight":
+      float32}.
+    length: tokens of a piece.
+    weighted: whether a token takes its document's weight along, as
+      "target_weights" (float32 [length]).
+    documents: how many are joined.
   """
 
-  def pieces(tokens: tf.RaggedTensor) -> tf.data.Dataset:
-    flat = tokens.flat_values
-    count = tf.size(flat)
+  def pieces(tokens: tf.RaggedTensor, weights: tf.Tensor) -> tf.data.Dataset:
+    flat = {"targets": tokens.flat_values}
+    if weighted:
+      flat["target_weights"] = tf.repeat(weights, tokens.row_lengths())
+    count = tf.size(tokens.flat_values)
     starts = tf.range(0, count, length)
     limits = tf.minimum(starts + length, count)
-    ragged = tf.RaggedTensor.from_row_limits(flat, limits)
-    return tf.data.Dataset.from_tensor_slices({"targets": ragged})
+    return tf.data.Dataset.from_tensor_slices(
+      {
+        name: tf.RaggedTensor.from_row_limits(values, limits)
+        for name, values in flat.items()
+      }
+    )
 
-  dataset = dataset.map(lambda example: example["targets"])
-  dataset = dataset.ragged_batch(documents).flat_map(pieces)
+  def columns(example):
+    return example["targets"], example["weight"] if weighted else 1.0
+
+  dataset = dataset.map(columns).ragged_batch(documents).flat_map(pieces)
   # A row of a ragged tensor is a tensor; only the type has to say so.
   return dataset.map(
-    lambda example: {"targets": tf.ensure_shape(example["targets"], [None])}
+    lambda example: {
+      name: tf.ensure_shape(values, [None]) for name, values in example.items()
+    }
   )
 
 
@@ -128,8 +99,12 @@ def span_corruption(
 ):
   """{"inputs", "targets"} of a piece of text {"targets"}.
 
+  Where the text has "target_weights", the targets have them too: each sentinel
+  and the span that follows it take the mean of that span's tokens.
+
   Args:
-    example: {"targets": int token ids [t]}, t >= 2.
+    example: {"targets": int token ids [t]}, t >= 2, and maybe
+      {"target_weights": float32 [t]}.
     seed: stateless seed, given by seqio.
     noise_density: share of tokens that is masked, in (0, 1).
     mean_span_length: mean tokens of a masked span, >= 1.
@@ -142,10 +117,22 @@ def span_corruption(
     noise_density=noise_density,
     mean_span_length=mean_span_length,
   )
-  return {
+  corrupted = {
     "inputs": _with_sentinels(tokens, noise, first_sentinel),
     "targets": _with_sentinels(tokens, ~noise, first_sentinel),
   }
+  if "target_weights" in example:
+    weights = _span_means(example["target_weights"], noise)
+    corrupted["target_weights"] = weights
+  return corrupted
+
+
+@seqio.map_over_dataset
+def append_weight_of_eos(example):
+  """The end of sequence, appended before, weighs the mean of all targets."""
+  weights = example["target_weights"][: tf.size(example["targets"]) - 1]
+  mean = tf.reduce_mean(weights, keepdims=True)
+  return {**example, "target_weights": tf.concat([weights, mean], axis=0)}
 
 
 def noise_mask(
@@ -188,12 +175,27 @@ def _random_partition(items, pieces, seed) -> tf.Tensor:
 
 def _with_sentinels(tokens, masked, first_sentinel: int) -> tf.Tensor:
   """Each masked run becomes one sentinel; ids count down from the first."""
-  before = tf.concat([[False], masked[:-1]], 0)
-  first = masked & ~before
+  first = _run_starts(masked)
   number = tf.cumsum(tf.cast(first, tokens.dtype)) - 1
   sentinels = tf.cast(first_sentinel, tokens.dtype) - number
   replaced = tf.where(first, sentinels, tokens)
-  return tf.boolean_mask(replaced, ~(masked & before))
+  return tf.boolean_mask(replaced, first | ~masked)
+
+
+def _span_means(weights, noise) -> tf.Tensor:
+  """float32, one for each token of the targets; see `span_corruption`."""
+  first = _run_starts(~noise)
+  # A kept run and the masked one after it: a sentinel and its span.
+  span = tf.cumsum(tf.cast(first, tf.int32)) - 1
+  means = tf.math.segment_mean(
+    tf.boolean_mask(weights, noise), tf.boolean_mask(span, noise)
+  )
+  return tf.gather(means, tf.boolean_mask(span, first | noise))
+
+
+def _run_starts(mask) -> tf.Tensor:
+  """bool: where a run of True begins."""
+  return mask & ~tf.concat([[False], mask[:-1]], 0)
 
 
 class CorruptionLengths(NamedTuple):

@@ -81,6 +81,14 @@ class Selection:
     """Records kept."""
     return sum(facts["records"] for facts in self._manifest.parts.values())
 
+  def is_whole(self) -> bool:
+    """Whether all parts are there in their lengths; contents are not read."""
+    parts = self._manifest.parts
+    return all(
+      path.is_file() and path.stat().st_size == parts[path.name]["bytes"]
+      for path in (self.directory / part for part in parts)
+    )
+
   def positions(self, shard: str) -> np.ndarray:
     """Returns the kept positions of a shard, int64, ascending."""
     return self._column(shard, "position")

@@ -9,7 +9,6 @@ import enum
 import functools
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import seqio
 import tensorflow as tf
 
@@ -20,9 +19,12 @@ from data_efficient.data import (
   index_source,
   kept_records,
   preprocessors,
+  record_filter,
   record_source,
   selections,
+  token_cache,
 )
+from data_efficient.data.feature_converters import WEIGHTS
 from data_efficient.models import tokenizers
 
 TaskName = str
@@ -64,6 +66,8 @@ def span_corruption(
   inputs: int,
   noise_density: float,
   mean_span_length: float,
+  weighted: bool,
+  cache: str | None = None,
 ) -> TaskName:
   """Registers T5's pre-training task on the selected records of a corpus.
 
@@ -77,10 +81,14 @@ def span_corruption(
     inputs: tokens of the encoder's input, end-of-sequence included.
     noise_density: share of tokens that is masked (T5: 0.15).
     mean_span_length: mean tokens of a masked span (T5: 3.0).
+    weighted: whether the selection's weights become the tokens' loss weights,
+      a feature "target_weights" beside "targets" (see `feature_converters`).
+    cache: where the corpus is cached (`token_cache`), to be read in place of
+      its texts; the serving is then the filter.
 
   Raises:
-    ValueError: an unknown serving, or more spans than the vocabulary has
-      sentinels.
+    ValueError: an unknown serving, one that cannot read a cache, or more spans
+      than the vocabulary has sentinels.
     CorpusError: the selection keeps nothing, the corpus has changed since it
       was indexed, or its files cannot be served in this way.
     ArtifactError: the selection is of another corpus, or damaged.
@@ -95,14 +103,23 @@ def span_corruption(
       f"are {tokenizers.SENTINELS} sentinels: shorten inputs, lower "
       "noise_density or raise mean_span_length"
     )
-  features = seqio_vocabulary(vocabulary)
-  source, first = _served(corpus, index, selection, Serving(serving))
+  serving = Serving(serving)
+  if cache and serving is not Serving.FILTER:
+    raise ValueError(
+      f"a cache is read by the filter, not by {serving.value!r}: it holds the "
+      "whole corpus"
+    )
+  source, kept = _served(corpus, index, selection, serving, weighted)
+  tokenized = [*kept, *token_cache.steps()]
+  if cache:
+    placeholder = seqio.CacheDatasetPlaceholder(required=True)
+    tokenized = [*token_cache.steps(), placeholder, *kept]
   steps = [
-    *first,
-    preprocessors.text_to_targets,
-    seqio.preprocessors.tokenize,
+    *tokenized,
     functools.partial(
-      preprocessors.concatenate_and_split, length=lengths.tokens
+      preprocessors.concatenate_and_split,
+      length=lengths.tokens,
+      weighted=weighted,
     ),
     preprocessors.drop_single_tokens,
     functools.partial(
@@ -112,8 +129,38 @@ def span_corruption(
       first_sentinel=vocabulary.first_sentinel,
     ),
     seqio.preprocessors.append_eos_after_trim,
+    *([preprocessors.append_weight_of_eos] if weighted else []),
   ]
-  return _register("span_corruption", source, steps, features)
+  build = seqio.Task
+  if cache:
+    cached = token_cache.name(index, vocabulary)
+    build = functools.partial(token_cache.Task, cache=cache, cached=cached)
+  features = _features(vocabulary, ("inputs", "targets"), weighted=weighted)
+  return _register("span_corruption", source, steps, features, build=build)
+
+
+def tokens(
+  *,
+  corpus: corpora.Corpus,
+  index: corpus_index.CorpusIndex,
+  vocabulary: tokenizers.SentencePiece,
+) -> TaskName:
+  """Registers, once, the task that `token_cache.write` caches.
+
+  Args:
+    corpus: what is read, all of it.
+    index: of the corpus.
+    vocabulary: of the tokens.
+  """
+  name = token_cache.name(index, vocabulary)
+  if name not in seqio.TaskRegistry.names():
+    seqio.TaskRegistry.add(
+      name,
+      source=record_source.of(corpus, shuffle_records=SHUFFLE_RECORDS),
+      preprocessors=[*token_cache.steps(), seqio.CacheDatasetPlaceholder()],
+      output_features=_features(vocabulary, ("targets",), weighted=False),
+    )
+  return name
 
 
 def answers(
@@ -141,7 +188,8 @@ def answers(
     )
 
   source = seqio.FunctionDataSource(dataset, splits=("train",))
-  return _register("answers", source, [], seqio_vocabulary(vocabulary))
+  features = _features(vocabulary, ("inputs", "targets"), weighted=False)
+  return _register("answers", source, [], features)
 
 
 def seqio_vocabulary(
@@ -153,50 +201,61 @@ def seqio_vocabulary(
   )
 
 
-def bitmap(selection: selections.Selection) -> preprocessors.Bitmap:
-  """A selection as the filter wants it."""
-  packed = selection.bitmap()
-  return preprocessors.Bitmap(
-    bits=np.asarray(packed.bits),
-    starts=dict(packed.offsets),
-    records=dict(selection.shards),
-  )
-
-
 def _served(
   corpus: corpora.Corpus,
   index: corpus_index.CorpusIndex,
   selection: selections.Selection,
   serving: Serving,
+  weighted: bool,
 ) -> tuple[seqio.DataSource, list[Callable]]:
   """A source, and the preprocessors that make it serve the selection."""
   if serving is Serving.FILTER:
     whole = record_source.of(corpus, shuffle_records=SHUFFLE_RECORDS)
-    return whole, [_filter(selection)]
+    return whole, _filter(selection, weighted=weighted)
   read = kept_records.in_memory
   if serving is Serving.INDEX:
     read = kept_records.by_random_access
   return index_source.IndexSource(read(corpus, index, selection)), []
 
 
-def _filter(selection: selections.Selection) -> Callable:
-  return functools.partial(
-    preprocessors.keep_selected, bitmap=bitmap(selection)
-  )
+def _filter(
+  selection: selections.Selection, *, weighted: bool
+) -> list[Callable]:
+  if not weighted:
+    bitmap = record_filter.bitmap(selection)
+    return [functools.partial(record_filter.keep_selected, bitmap=bitmap)]
+  kept = record_filter.kept_weights(selection)
+  return [
+    functools.partial(record_filter.keep_selected, bitmap=kept.bitmap),
+    functools.partial(record_filter.add_weights, weights=kept),
+  ]
+
+
+def _features(
+  vocabulary: tokenizers.SentencePiece, names: Sequence[str], *, weighted: bool
+) -> dict[str, seqio.Feature]:
+  feature = seqio.Feature(seqio_vocabulary(vocabulary), add_eos=True)
+  features = {name: feature for name in names}
+  if weighted:
+    features[WEIGHTS] = seqio.Feature(
+      seqio.PassThroughVocabulary(size=0), add_eos=False, dtype=tf.float32
+    )
+  return features
 
 
 def _register(
   kind: str,
   source: seqio.DataSource,
   steps: Sequence[Callable],
-  vocabulary: seqio.Vocabulary,
+  features: dict[str, seqio.Feature],
+  *,
+  build: Callable[..., seqio.Task] = seqio.Task,
 ) -> TaskName:
-  feature = seqio.Feature(vocabulary=vocabulary, add_eos=True)
-  task = seqio.Task(
+  task = build(
     name="unnamed",
     source=source,
     preprocessors=steps,
-    output_features={"inputs": feature, "targets": feature},
+    output_features=features,
   )
   number = len(seqio.TaskRegistry.names())
   name = f"{kind}_{number}"

@@ -109,3 +109,17 @@ def summarise_log_weights(log_weights: Weights) -> WeightSummary:
       relative.sum() ** 2 / np.square(relative).sum()
     ),
   )
+
+
+def inclusion_probabilities(
+  log_weights: Weights, thresholds: Weights
+) -> Weights:
+  """Returns pᵢ = P(log wᵢ + gumbelᵢ > τᵢ) = 1 − exp(−wᵢ exp(−τᵢ)).
+
+  τᵢ must not depend on record i's own key. Then 1/pᵢ over the kept records
+  estimates without bias a sum over all (Horvitz and Thompson 1952, given the
+  other keys: rank conditioning, Cohen and Kaplan 2007). Where τᵢ is −∞ the
+  record is always kept.
+  """
+  with np.errstate(over="ignore"):
+    return -np.expm1(-np.exp(log_weights - thresholds))

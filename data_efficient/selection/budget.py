@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from data_efficient.kernels import sampling
-from data_efficient.selection import interface
+from data_efficient.selection import interface, ranking
 from data_efficient.selection.interface import SelectionError
 
 Positions = dict[str, Int64[np.ndarray, "_"]]
@@ -118,36 +118,61 @@ def cut(
     SelectionError: nothing would be kept, there is too little to keep, or the
       token counts are missing.
   """
-  flat = _flatten(priorities)
+  kept = _ranked(priorities, budget, tokens).kept()
+  return ranking.by_shard(kept, priorities)
+
+
+def thresholds(
+  priorities: interface.ByShard,
+  budget: Budget,
+  tokens: interface.GivenByShard | None = None,
+) -> interface.ByShard:
+  """The priority that each kept record had to exceed to be kept.
+
+  It depends on the other records alone (`Ranking.thresholds`). For a budget of
+  k examples it is the (k + 1)-th priority, the same for all; for tokens it is
+  lower the longer the record.
+
+  Args:
+    priorities: as for `cut`.
+    budget: as for `cut`.
+    tokens: as for `cut`.
+
+  Returns:
+    For each shard, one value for each of its positions in `cut`; −∞ where the
+    record cannot be left out.
+
+  Raises:
+    SelectionError: as `cut`.
+  """
+  ranked = _ranked(priorities, budget, tokens)
+  flat = ranking.flatten(priorities)
+  found = np.full(len(flat), np.nan)
+  found[ranked.kept()] = ranked.thresholds(flat)
+  values = ranking.split(found, priorities)
+  positions = ranking.by_shard(ranked.kept(), priorities)
+  return {shard: values[shard][rows] for shard, rows in positions.items()}
+
+
+def _ranked(
+  priorities: interface.ByShard,
+  budget: Budget,
+  tokens: interface.GivenByShard | None,
+) -> ranking.Ranking:
+  flat = ranking.flatten(priorities)
   scorable = int(np.count_nonzero(~np.isnan(flat)))
   # NaN sorts last; a stable sort leaves ties in the corpus's order.
-  ranking = np.argsort(-flat, kind="stable")[:scorable]
+  order = np.argsort(-flat, kind="stable")[:scorable]
   if budget.kind in OF_TOKENS:
-    counts = _flatten(_token_counts(tokens, priorities))
-    kept = ranking[: _records_for_tokens(budget, counts, ranking)]
+    amounts = ranking.flatten(_token_counts(tokens, priorities))
+    wanted = _wanted_tokens(budget, amounts, order)
   else:
-    kept = ranking[: _records(budget, len(flat), scorable)]
-  return _by_shard(kept, priorities)
+    amounts = np.ones(len(flat), np.int64)
+    wanted = _wanted_records(budget, len(flat), scorable)
+  return ranking.Ranking(order, amounts, wanted)
 
 
-def _flatten(values: interface.GivenByShard) -> np.ndarray:
-  if not values:
-    return np.zeros(0)
-  return np.concatenate(list(values.values()))
-
-
-def _by_shard(kept: np.ndarray, priorities: interface.ByShard) -> Positions:
-  kept = np.sort(kept).astype(np.int64)
-  lengths = [len(values) for values in priorities.values()]
-  starts = np.cumsum([0, *lengths], dtype=np.int64)
-  edges = np.searchsorted(kept, starts)
-  return {
-    shard: kept[edges[index] : edges[index + 1]] - starts[index]
-    for index, shard in enumerate(priorities)
-  }
-
-
-def _records(budget: Budget, records: int, scorable: int) -> int:
+def _wanted_records(budget: Budget, records: int, scorable: int) -> int:
   wanted = budget.of(records)
   if wanted == 0:
     raise SelectionError(
@@ -158,19 +183,18 @@ def _records(budget: Budget, records: int, scorable: int) -> int:
   return wanted
 
 
-def _records_for_tokens(
-  budget: Budget, counts: np.ndarray, ranking: np.ndarray
+def _wanted_tokens(
+  budget: Budget, counts: np.ndarray, order: np.ndarray
 ) -> int:
-  wanted = budget.of(int(counts.sum()))
-  kept = np.cumsum(counts[ranking])
-  available = int(kept[-1]) if len(kept) else 0
+  total, available = int(counts.sum()), int(counts[order].sum())
+  wanted = budget.of(total)
   if wanted == 0:
     raise SelectionError(
-      f"a fraction of {budget.amount} of {counts.sum()} tokens is none; the "
+      f"a fraction of {budget.amount} of {total} tokens is none; the "
       "corpus has no tokens"
     )
-  _check_enough(budget, wanted, available, of=int(counts.sum()), unit="tokens")
-  return int(np.searchsorted(kept, wanted)) + 1
+  _check_enough(budget, wanted, available, of=total, unit="tokens")
+  return wanted
 
 
 def _check_enough(
@@ -225,8 +249,8 @@ def summary(
   float64), "effective_sample_size" (Σw)²/Σw² in records of the corpus, and
   "effective_sample_share" of the scorable records.
   """
-  flat = _flatten(priorities)
-  chosen = _flatten({s: priorities[s][kept[s]] for s in priorities})
+  flat = ranking.flatten(priorities)
+  chosen = ranking.flatten({s: priorities[s][kept[s]] for s in priorities})
   facts = {
     "records": len(flat),
     "scorable_records": int(np.count_nonzero(~np.isnan(flat))),
@@ -241,7 +265,7 @@ def summary(
     facts |= {"tokens": total, "kept_tokens": part}
     facts["kept_token_fraction"] = part / max(total, 1)
   if log_weights is not None:
-    weights = sampling.summarise_log_weights(_flatten(log_weights))
+    weights = sampling.summarise_log_weights(ranking.flatten(log_weights))
     facts |= {
       "weight_ratio": _finite(weights.ratio),
       "effective_sample_size": weights.effective_sample_size,

@@ -8,6 +8,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from data_efficient.data import feature_converters
 from data_efficient.models import networks
 from data_efficient.training.run import Run
 
@@ -69,6 +70,7 @@ def _dataset(
     task_feature_lengths=dict(run.task_feature_lengths),
     feature_converter=converter(run.network, task),
     dataset_split="train",
+    use_cached=reads_cache(task),
     shuffle=shuffle,
     num_epochs=num_epochs,
     seed=run.seed if seed is None else seed,
@@ -77,11 +79,23 @@ def _dataset(
 
 def converter(network: networks.Network, task: str) -> seqio.FeatureConverter:
   """Makes the features of a network from those of a task."""
+  return converter_class(network, task)(pack=False)
+
+
+def converter_class(
+  network: networks.Network, task: str
+) -> type[seqio.FeatureConverter]:
+  """The class that turns a task's features into a network's."""
   if "encoder_input_tokens" in network.required:
-    return seqio.EncDecFeatureConverter(pack=False)
+    return feature_converters.EncDec
   if "inputs" in seqio.get_mixture_or_task(task).output_features:
-    return seqio.PrefixLMFeatureConverter(pack=False)
-  return seqio.LMFeatureConverter(pack=False)
+    return feature_converters.PrefixLM
+  return feature_converters.LM
+
+
+def reads_cache(task: str) -> bool:
+  """Whether a task is to be read from its cache (see `data.token_cache`)."""
+  return getattr(seqio.get_mixture_or_task(task), "requires_caching", False)
 
 
 def _arrays(dataset: tf.data.Dataset) -> Iterator[Batch]:

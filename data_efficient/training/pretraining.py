@@ -17,6 +17,7 @@ def pretraining(
   corpus: prepared.Prepared,
   selection: str,
   serving: str,
+  loss_weights: bool,
   vocabulary: tokenizers.SentencePiece,
   network: encoder_decoder.T5Config,
   inputs: int,
@@ -31,6 +32,7 @@ def pretraining(
   evaluation_period: int,
   evaluation_batches: int,
   checkpoint_period: int,
+  token_cache: str | None = None,
 ) -> Run:
   """A run on the records that a selection keeps.
 
@@ -40,6 +42,8 @@ def pretraining(
     selection: directory of the selection.
     serving: how its records are read, a value of `tasks.Serving`; evaluation
       sets are always served in the cheapest way, in one order for all runs.
+    loss_weights: whether the selection's weights are the loss's; evaluations
+      are never weighted.
     vocabulary: of the tasks; the network must have room for it.
     network: what is trained.
     inputs: tokens of the encoder's input.
@@ -54,6 +58,8 @@ def pretraining(
     evaluation_period: steps between evaluations.
     evaluation_batches: batches an evaluation, at most.
     checkpoint_period: steps between checkpoints.
+    token_cache: directory of the verb `cache`, to read the corpus's tokens
+      from in place of its texts.
 
   Raises:
     ArtifactError: the selection is missing, or was made from another corpus.
@@ -78,7 +84,12 @@ def pretraining(
     directory=directory,
     network=network,
     task=task(
-      corpus=corpus.corpus, index=corpus.index, selection=kept, serving=serving
+      corpus=corpus.corpus,
+      index=corpus.index,
+      selection=kept,
+      serving=serving,
+      weighted=loss_weights,
+      cache=token_cache,
     ),
     evaluation_tasks={
       name: task(
@@ -86,6 +97,7 @@ def pretraining(
         index=corpus.index_of(name),
         selection=split.selection,
         serving=tasks.cheapest(split.corpus),
+        weighted=False,
       )
       for name, split in evaluated.items()
     },

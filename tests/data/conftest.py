@@ -20,3 +20,9 @@ def corpora_of_all_kinds(tmp_path_factory):
 def parts(request, corpora_of_all_kinds):
   """(corpus, index, selection) of each kind."""
   return corpora_of_all_kinds[request.param]
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tmp_path_factory):
+  """330 pieces."""
+  return served.train_vocabulary(tmp_path_factory.mktemp("vocabulary"))

@@ -9,56 +9,6 @@ from data_efficient.data import preprocessors
 SENTINEL = 9999
 
 
-def _examples(*pairs):
-  return tf.data.Dataset.from_generator(
-    lambda: ({"shard": s, "position": p} for s, p in pairs),
-    output_signature={
-      "shard": tf.TensorSpec((), tf.string),
-      "position": tf.TensorSpec((), tf.int64),
-    },
-  )
-
-
-def _bitmap(masks):
-  flat = np.concatenate(list(masks.values()))
-  starts = np.cumsum([0, *map(len, masks.values())]).tolist()
-  return preprocessors.Bitmap(
-    bits=np.packbits(flat, bitorder="little"),
-    starts=dict(zip(masks, starts, strict=False)),
-    records={name: len(mask) for name, mask in masks.items()},
-  )
-
-
-def test_the_filter_keeps_just_the_selected_records_of_each_shard():
-  generator = np.random.default_rng(0)
-  masks = {name: generator.random(n) < 0.4 for name, n in (("a", 13), ("b", 9))}
-  pairs = [
-    (name, row) for name in ("b", "a") for row in range(len(masks[name]))
-  ]
-  kept = preprocessors.keep_selected(_examples(*pairs), bitmap=_bitmap(masks))
-  found = [
-    (e["shard"].decode(), int(e["position"])) for e in kept.as_numpy_iterator()
-  ]
-  assert found == [(name, row) for name, row in pairs if masks[name][row]]
-
-
-@pytest.mark.parametrize("pair", [("c", 0), ("a", 13), ("b", 9)])
-def test_the_filter_refuses_records_that_the_selection_does_not_know(pair):
-  masks = {"a": np.ones(13, bool), "b": np.ones(9, bool)}
-  kept = preprocessors.keep_selected(_examples(pair), bitmap=_bitmap(masks))
-  with pytest.raises(tf.errors.InvalidArgumentError, match="selection"):
-    list(kept)
-
-
-def test_the_filter_works_in_parallel_and_shuffled():
-  mask = np.arange(1000) % 7 == 3
-  pairs = _examples(*(("a", row) for row in range(1000)))
-  shuffled = pairs.shuffle(100, seed=1).repeat(2)
-  kept = preprocessors.keep_selected(shuffled, bitmap=_bitmap({"a": mask}))
-  rows = sorted(int(e["position"]) for e in kept.as_numpy_iterator())
-  assert rows == sorted(2 * np.flatnonzero(mask).tolist())
-
-
 def test_a_tfds_id_is_a_shard_and_a_position():
   dataset = tf.data.Dataset.from_tensors(
     {"tfds_id": "c4-train.tfrecord-00012-of-01024__123", "body": "text"}
@@ -76,10 +26,33 @@ def test_documents_are_concatenated_and_no_token_is_lost():
     lambda: ({"targets": tokens} for tokens in documents),
     output_signature={"targets": tf.TensorSpec((None,), tf.int32)},
   )
-  split = preprocessors.concatenate_and_split(dataset, length=4, documents=3)
+  split = preprocessors.concatenate_and_split(
+    dataset, length=4, weighted=False, documents=3
+  )
   pieces = [example["targets"].numpy() for example in split]
   assert [len(piece) for piece in pieces] == [4, 4, 4, 4, 1, 3]
   assert np.concatenate(pieces).tolist() == np.concatenate(documents).tolist()
+
+
+def test_every_token_takes_its_document_s_weight_along():
+  lengths = (3, 5, 0, 2, 1)
+  dataset = tf.data.Dataset.from_generator(
+    lambda: (
+      {"targets": np.full(n, n), "weight": np.float32(n / 8)} for n in lengths
+    ),
+    output_signature={
+      "targets": tf.TensorSpec((None,), tf.int32),
+      "weight": tf.TensorSpec((), tf.float32),
+    },
+  )
+  split = preprocessors.concatenate_and_split(
+    dataset, length=4, weighted=True, documents=3
+  )
+  pieces = list(split.as_numpy_iterator())
+  assert [len(piece["targets"]) for piece in pieces] == [4, 4, 3]
+  for piece in pieces:
+    assert piece["target_weights"].dtype == np.float32
+    np.testing.assert_array_equal(piece["target_weights"] * 8, piece["targets"])
 
 
 def test_a_piece_of_one_token_is_left_out_and_no_other():
@@ -117,6 +90,59 @@ def _restore(inputs, targets):
     text += spans.pop(token) if token in spans else [token]
   assert not spans
   return text
+
+
+def _weighted(tokens, weights, seed=0, **settings):
+  with seqio.utils.map_seed_manager(seed):
+    dataset = preprocessors.span_corruption(
+      tf.data.Dataset.from_tensors(
+        {"targets": tokens, "target_weights": weights}
+      ),
+      first_sentinel=SENTINEL,
+      **settings,
+    )
+  (example,) = dataset.as_numpy_iterator()
+  return example
+
+
+@pytest.mark.parametrize("length", [2, 3, 20, 568])
+@pytest.mark.parametrize("density, mean", [(0.15, 3.0), (0.5, 2.0)])
+def test_a_span_and_its_sentinel_take_the_mean_of_its_tokens(
+  length, density, mean
+):
+  tokens = np.arange(1, length + 1, dtype=np.int32)
+  weights = np.random.default_rng(0).random(length).astype(np.float32)
+  settings = {"noise_density": density, "mean_span_length": mean}
+  found = _weighted(tokens, weights, **settings)
+  plain = _corrupt(tokens, **settings)
+  assert (found["inputs"].tolist(), found["targets"].tolist()) == plain
+  expected, span = [], []
+  for token in [*plain[1], SENTINEL]:
+    if token > 9000 and span:
+      mean_weight = np.mean([weights[t - 1] for t in span[1:]])
+      expected += [mean_weight] * len(span)
+      span = []
+    span.append(token)
+  assert found["target_weights"].dtype == np.float32
+  np.testing.assert_allclose(found["target_weights"], expected, rtol=1e-6)
+
+
+def test_weights_of_one_stay_one():
+  tokens = np.arange(1, 569, dtype=np.int32)
+  found = _weighted(
+    tokens,
+    np.ones(568, np.float32),
+    noise_density=0.15,
+    mean_span_length=3.0,
+  )
+  assert set(found["target_weights"].tolist()) == {1.0}
+
+
+def test_the_end_weighs_the_mean_of_what_is_left_of_the_targets():
+  example = {"targets": [9, 8, 7, 1], "target_weights": [1.0, 2.0, 6.0, 50.0]}
+  dataset = tf.data.Dataset.from_tensors(example)
+  (found,) = preprocessors.append_weight_of_eos(dataset).as_numpy_iterator()
+  assert found["target_weights"].tolist() == [1.0, 2.0, 6.0, 3.0]
 
 
 @pytest.mark.parametrize("length", [2, 3, 20, 97, 568])

@@ -3,18 +3,23 @@
 
 import functools
 import json
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data_efficient.data import (
   corpus_index,
   file_corpus,
+  preprocessors,
   selections,
   tfds_corpus,
+  vocabularies,
 )
+from data_efficient.models import tokenizers
 from tests.data import tfds_corpus_test
 
 COUNTS = {"a": 41, "b": 7, "c": 23}
@@ -111,3 +116,52 @@ def expected(corpus, selection):
       if record.position in weights
     ]
   return rows
+
+
+def train_vocabulary(directory):
+  """A small one of random words."""
+  generator = np.random.default_rng(0)
+  letters = list("abcdefghijklmnopqrstuvwxyz")
+  texts = [
+    " ".join("".join(generator.choice(letters, 4)) for _ in range(40))
+    for _ in range(60)
+  ]
+  path = directory / "v.model"
+  vocabularies.train(texts, path, pieces=330)
+  return tokenizers.SentencePiece(str(path))
+
+
+def kept_ids(selection):
+  """[(shard, position)] of the kept records, sorted."""
+  return sorted(
+    (shard, int(row))
+    for shard in selection.shards
+    for row in selection.positions(shard)
+  )
+
+
+def rows(task, **settings):
+  """What a task serves before it forgets which record is which."""
+  steps = list(task.preprocessors)
+  names = [getattr(step, "func", step) for step in steps]
+  end = names.index(preprocessors.concatenate_and_split)
+  with mock.patch.object(task, "preprocessors", steps[:end]):
+    with mock.patch.object(task, "_output_features", _targets(task)):
+      # AutoGraph would take longer than all the rest.
+      build = tf.autograph.experimental.do_not_convert(task.get_dataset)
+      dataset = build(**settings)
+  return list(dataset.as_numpy_iterator())
+
+
+def _targets(task):
+  return {"targets": task.output_features["targets"]}
+
+
+def identity(row):
+  """(shard, position)."""
+  return row["shard"].decode(), int(row["position"])
+
+
+def ids(task, **settings):
+  """[(shard, position)] that a task serves, in its order."""
+  return [identity(row) for row in rows(task, **settings)]

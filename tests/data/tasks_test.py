@@ -13,9 +13,7 @@ from data_efficient.data import (
   corpora,
   record_source,
   tasks,
-  vocabularies,
 )
-from data_efficient.models import tokenizers
 from tests.data import fakes, served
 
 LENGTHS = {"inputs": 24, "targets": 12}
@@ -24,19 +22,6 @@ LENGTHS = {"inputs": 24, "targets": 12}
 @pytest.fixture
 def corpus(parts):
   return parts[0]
-
-
-@pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory):
-  path = tmp_path_factory.mktemp("vocabulary") / "v.model"
-  generator = np.random.default_rng(0)
-  letters = list("abcdefghijklmnopqrstuvwxyz")
-  texts = [
-    " ".join("".join(generator.choice(letters, 4)) for _ in range(40))
-    for _ in range(60)
-  ]
-  vocabularies.train(texts, path, pieces=330)
-  return tokenizers.SentencePiece(str(path))
 
 
 def _served(dataset):
@@ -82,20 +67,10 @@ def test_hosts_share_the_shards_out(corpus):
   assert sorted(served) == _all(corpus)
 
 
-def test_the_filter_serves_the_selection(parts):
-  corpus, _, kept = parts
-  source = record_source.of(corpus, shuffle_records=100)
-  dataset = source.get_dataset("train", shuffle=True, seed=3).repeat(2)
-  served = _served(tasks._filter(kept)(dataset))
-  expected = [
-    (shard, int(row)) for shard in kept.shards for row in kept.positions(shard)
-  ]
-  assert served == sorted(expected * 2)
-
-
 def _task(parts, vocabulary, **changes):
   corpus, index, kept = parts
   settings = {"inputs": 24, "noise_density": 0.15, "mean_span_length": 3.0}
+  settings |= {"weighted": False}
   return tasks.span_corruption(
     corpus=corpus,
     index=index,

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores and a budget to a selection of a corpus's pool.
+
+The verb `select` follows a `Recipe`. A run may bind `selected` for its path:
+the first process that builds its task selects, and whoever comes later, or
+second, reads what the first one wrote.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from data_efficient.data import (
+  artifacts,
+  corpus_index,
+  manifests,
+  prepared,
+  score_sets,
+  selections,
+)
+from data_efficient.selection import budget as budgets
+from data_efficient.selection import importance, interface
+
+_POLL_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+  """All that a selection is made from: the best of a pool, up to a budget.
+
+  Attributes:
+    corpus: the corpus; only records of its pool can be kept.
+    sampler: name in tables ("ask_llm", "density", …).
+    selector: scores to priorities.
+    budget: where the ranking is cut; fractions are of the pool.
+    weights: a value of `importance.Weights`: what a kept record weighs.
+    token_counts: directory of the token counts (a score set).
+    seed: of selectors that draw.
+    scores: directory of the score set, for selectors that read one.
+  """
+
+  corpus: prepared.Prepared
+  sampler: str
+  selector: interface.Selector
+  budget: budgets.Budget
+  weights: str
+  token_counts: str
+  seed: int
+  scores: str | None = None
+
+  @functools.cached_property
+  def identity(self) -> dict[str, Any]:
+    """The identity of the selection.
+
+    Raises:
+      ValueError: unknown weights, or a score set that is not there.
+    """
+    return {
+      "corpus": self.corpus.index.describe(),
+      "pool": self.corpus.splits.pool.selection.identity,
+      "sampler": self.sampler,
+      "selector": self.selector.name,
+      "budget": self.budget.describe(),
+      "weights": importance.Weights(self.weights).value,
+      "scores": _identity(self.scores),
+      "token_counts": _identity(self.token_counts),
+      "seed": self.seed,
+    }
+
+  def select(self, output: artifacts.PathLike) -> selections.Selection:
+    """Makes the selection, unless it is there already.
+
+    While another process makes it, this one waits and reads.
+
+    Args:
+      output: its directory.
+
+    Raises:
+      ArtifactError: another selection lies there, or a score set is damaged or
+        of another corpus.
+      SelectionError: the scores do not fit the selector, or the budget cannot
+        be met.
+    """
+    output = pathlib.Path(output)
+    found = self._found(output)
+    if found is None:
+      with _turn(output):
+        found = self._found(output) or self._made(output)
+    return found
+
+  def _found(self, output: pathlib.Path) -> selections.Selection | None:
+    if not artifacts.is_complete(output, kind=selections.KIND):
+      return None
+    found = selections.Selection.open(output)
+    artifacts.check_identity(output, found.identity, self.identity)
+    # A part that was lost is made again; a damaged one is refused when read.
+    return found if found.is_whole() else None
+
+  def _made(self, output: pathlib.Path) -> selections.Selection:
+    index = self.corpus.index
+    kept, summary = self._cut(index)
+    rows = {shard: positions for shard, (positions, _) in kept.items()}
+    return selections.write(
+      output,
+      identity=self.identity,
+      kept=kept,
+      shards=index.shards,
+      summary=summary | {"sources": _sources(index, rows)},
+    )
+
+  def _cut(self, index: corpus_index.CorpusIndex):
+    """Cuts within the pool; positions come back as the corpus's."""
+    pool = self.corpus.mask(["pool"])
+    inside = {shard: np.flatnonzero(mask) for shard, mask in pool.items()}
+
+    def of_pool(values):
+      return {shard: values[shard][rows] for shard, rows in inside.items()}
+
+    counts = of_pool(_column(self.token_counts, index))
+    tokens = {s: np.nan_to_num(v).astype(np.int64) for s, v in counts.items()}
+    values = _column(self.scores, index) if self.scores else None
+    ranked = of_pool(
+      self.selector.priorities(values, shards=index.shards, seed=self.seed)
+    )
+    log_weights = self.selector.log_weights(values, shards=index.shards)
+    log_weights = log_weights and of_pool(log_weights)
+    kept = budgets.cut(ranked, self.budget, tokens)
+    summary = budgets.summary(
+      ranked, kept, tokens=tokens, log_weights=log_weights
+    )
+    weights = self._kept_weights(ranked, kept, log_weights, tokens)
+    pairs = {
+      shard: (rows[kept[shard]], weights[shard])
+      for shard, rows in inside.items()
+    }
+    return pairs, summary
+
+  def _kept_weights(self, ranked, kept, log_weights, tokens):
+    if self.weights == importance.Weights.NONE:
+      return {shard: np.ones(len(rows)) for shard, rows in kept.items()}
+    return importance.weights(ranked, log_weights, self.budget, tokens)
+
+
+def selected(*, recipe: Recipe, directory: str) -> str:
+  """The directory of a selection, made by the first process that asks for it.
+
+  Its name, DIRECTORY/SAMPLER-AMOUNT-SEED-HASH, is derived from all that it is
+  made from: another fraction, sampler or score set is another directory.
+
+  Args:
+    recipe: what is selected.
+    directory: where selections are kept. All hosts may share it; those that do
+      not each make the same selection for themselves.
+
+  Raises:
+    ValueError: as `Recipe.select`.
+  """
+  text = manifests.json_text(manifests.plain(recipe.identity, "identity"))
+  name = (
+    f"{recipe.sampler}-{recipe.budget.amount}-{recipe.seed}"
+    f"-{xxhash.xxh3_64_hexdigest(text.encode())}"
+  )
+  return str(recipe.select(pathlib.Path(directory, name)).directory)
+
+
+@contextlib.contextmanager
+def _turn(output: pathlib.Path) -> Iterator[None]:
+  """Waits until no other process is selecting into a directory."""
+  # A lock of its own: the writer's is held for the writing alone, and what is
+  # selected wrongly must leave no manifest behind.
+  folder = output / ".selecting"
+  folder.mkdir(parents=True, exist_ok=True)
+  with contextlib.ExitStack() as held:
+    for attempt in range(1 << 62):
+      try:
+        held.enter_context(artifacts.exclusive(folder))
+        break
+      except artifacts.ArtifactError:
+        if attempt == 0:
+          logging.warning("%s: another process is selecting; waiting", output)
+        time.sleep(_POLL_SECONDS)
+    yield
+
+
+def _column(
+  directory: str, index: corpus_index.CorpusIndex
+) -> dict[str, np.ndarray]:
+  scores = score_sets.ScoreSet.open(directory)
+  scores.check_corpus(index.describe())
+  return scores.read(["score"])["score"]
+
+
+def _identity(directory: str | None) -> dict | None:
+  if directory is None:
+    return None
+  identity = score_sets.ScoreSet.open(directory).identity
+  return {name: identity[name] for name in ("scorer", "inputs", "numerics")}
+
+
+def _sources(
+  index: corpus_index.CorpusIndex, kept: dict[str, np.ndarray]
+) -> dict[str, int]:
+  column = index.column("source")
+  chosen = np.concatenate([column[shard][rows] for shard, rows in kept.items()])
+  names, counts = np.unique(chosen.astype(str), return_counts=True)
+  return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A selection is made once, by the first who asks, and read by the rest."""
+
+import concurrent.futures
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+
+from data_efficient.data import (
+  artifacts,
+  prepared,
+  score_sets,
+  selecting,
+  selections,
+)
+from data_efficient.selection import budget, full, inverse_propensity, top
+from data_efficient.selection.interface import SelectionError
+from tests.data import fakes, splits_test
+
+COUNT = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowTop:
+  """Top, slowly; says how often it was asked."""
+
+  calls: list
+  name: str = "top"
+
+  def priorities(self, scores, *, shards, seed):
+    self.calls.append(seed)
+    time.sleep(0.3)
+    return top.Top(highest=True).priorities(scores, shards=shards, seed=seed)
+
+  def log_weights(self, scores, *, shards):
+    return None
+
+
+def _scores(directory, corpus, values):
+  index = corpus.index
+  with score_sets.ScoreSetWriter(
+    directory,
+    identity={
+      "corpus": index.describe(),
+      **{"scorer": str(directory.name), "inputs": 0, "numerics": 0},
+    },
+    shards=index.shards,
+    part_records=COUNT,
+  ) as writer:
+    for part in writer.missing_parts():
+      rows = slice(part.start, part.start + part.records)
+      writer.write(
+        part,
+        fingerprints=index.shard_column(part.shard, "fingerprint")[rows],
+        statuses=["scored"] * part.records,
+        columns={"score": values[rows].astype(np.float32)},
+      )
+    writer.finish()
+  return str(directory)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+  texts = splits_test._texts(1, COUNT + 30)
+  corpus = prepared.Prepared(
+    corpus=fakes.Memory({"web": texts[:COUNT]}),
+    directory=str(tmp_path / "prepared"),
+    policy=splits_test.PLAIN,
+    hq_corpus=fakes.Memory({"books": texts[COUNT:]}, name="books"),
+    in_distribution_corpus=fakes.Memory({"own": ["z" * 50] * 9}, name="own"),
+  )
+  values = np.random.default_rng(0).random(COUNT) + 0.01
+  return selecting.Recipe(
+    corpus=corpus,
+    sampler="best",
+    selector=top.Top(highest=True),
+    budget=budget.fraction_of_tokens(0.2),
+    weights="none",
+    token_counts=_scores(tmp_path / "tokens", corpus, np.full(COUNT, 10.0)),
+    seed=0,
+    scores=_scores(tmp_path / "scores", corpus, values),
+  )
+
+
+def _changed(recipe, **changes):
+  return dataclasses.replace(recipe, **changes)
+
+
+def test_the_best_of_the_pool_are_kept(recipe, tmp_path):
+  made = recipe.select(tmp_path / "kept")
+  pool = np.flatnonzero(recipe.corpus.mask(["pool"])["web"])
+  values = score_sets.ScoreSet.open(recipe.scores).read(["score"])["score"]
+  ranked = pool[np.argsort(-values["web"][pool])]
+  count = int(np.ceil(0.2 * len(pool)))
+  assert made.positions("web").tolist() == sorted(ranked[:count].tolist())
+  assert made.weights("web").tolist() == [1.0] * count
+  assert made.summary["kept_token_fraction"] >= 0.2
+  assert made.identity["budget"]["amount"] == 0.2
+
+
+def test_the_first_selects_and_the_others_wait_and_read(recipe, tmp_path):
+  calls = []
+  slow = _changed(recipe, selector=SlowTop(calls))
+  slow.identity  # noqa: B018 (made once; what races is the selection)
+  with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    asked = [
+      pool.submit(
+        selecting.selected, recipe=slow, directory=str(tmp_path / "s")
+      )
+      for _ in range(4)
+    ]
+    found = {future.result() for future in asked}
+  assert len(calls) == 1 and len(found) == 1
+  (path,) = found
+  assert selections.Selection.open(path).records
+  assert selecting.selected(recipe=slow, directory=str(tmp_path / "s")) == path
+  assert len(calls) == 1
+
+
+def test_another_configuration_has_another_directory(recipe, tmp_path):
+  recipes = [
+    recipe,
+    _changed(recipe, budget=budget.fraction_of_tokens(0.3)),
+    _changed(recipe, budget=budget.examples(7)),
+    _changed(recipe, seed=1),
+    _changed(recipe, weights="importance"),
+    _changed(recipe, sampler="all", selector=full.Full(), scores=None),
+    _changed(recipe, selector=full.Full(), scores=None),
+  ]
+  paths = [
+    selecting.selected(recipe=some, directory=str(tmp_path)) for some in recipes
+  ]
+  assert len(set(paths)) == len(paths)
+  assert "best-0.2-0-" in paths[0]
+  assert selections.Selection.open(paths[2]).records == 7
+
+
+def test_a_named_directory_refuses_another_configuration(recipe, tmp_path):
+  recipe.select(tmp_path / "kept")
+  with pytest.raises(artifacts.ArtifactError) as error:
+    _changed(recipe, budget=budget.fraction_of_tokens(0.3)).select(
+      tmp_path / "kept"
+    )
+  assert "budget.amount: found 0.2, expected 0.3" in str(error.value)
+
+
+def test_what_cannot_be_selected_leaves_room_for_what_can(recipe, tmp_path):
+  impossible = _changed(recipe, budget=budget.examples(10_000))
+  with pytest.raises(SelectionError, match="asks for 10000 records"):
+    impossible.select(tmp_path / "kept")
+  assert recipe.select(tmp_path / "kept").records
+
+
+def test_a_lost_part_is_made_again(recipe, tmp_path):
+  before = recipe.select(tmp_path / "kept").positions("web").tolist()
+  (tmp_path / "kept" / "00000.parquet").unlink()
+  assert recipe.select(tmp_path / "kept").positions("web").tolist() == before
+
+
+def test_importance_weights_are_kept_beside_the_positions(recipe, tmp_path):
+  weighted = _changed(
+    recipe,
+    selector=inverse_propensity.InversePropensity(),
+    weights="importance",
+  )
+  made = weighted.select(tmp_path / "kept")
+  weights = made.weights("web")
+  assert weights.mean() == pytest.approx(1) and weights.std() > 0.1
+  plain = _changed(weighted, weights="none").select(tmp_path / "plain")
+  assert plain.positions("web").tolist() == made.positions(
+    "web"
+  ).tolist() and set(plain.weights("web").tolist()) == {1.0}
+
+
+def test_unknown_weights_are_refused(recipe, tmp_path):
+  with pytest.raises(ValueError, match="'yes' is not a valid Weights"):
+    _changed(recipe, weights="yes").select(tmp_path / "kept")
