@@ -1,31 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The T5X engine: the real `t5x.train`, for TPU pods. The only door to T5X.
+"""The T5X engine: the real `t5x.train` and `t5x.infer`, for TPU pods.
 
-T5X is not on PyPI. `make t5x` installs it; or T5X_PATH names checkouts of
-t5x, airio and jestimator. Nothing of it is imported before a run starts.
+Where T5X comes from: `t5x_import`. No module but the `t5x_…` ones knows it.
 """
 
 import dataclasses
 import functools
-import importlib
-import os
 import pathlib
-import sys
-from types import ModuleType
+import shutil
+import time
 from typing import Any
 
-import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
-from data_efficient.models import checkpoints, encoder_decoder, partitioning
-from data_efficient.training import batches, t5x_log
+from data_efficient.models import checkpoints
+from data_efficient.training import (
+  batches,
+  inference,
+  processes,
+  t5x_log,
+  t5x_model,
+)
 from data_efficient.training.run import Run
+from data_efficient.training.t5x_import import T5XError, module
 
-_CHECKOUTS = ("t5x", "airio", "jestimator")
+__all__ = ("T5X", "T5XError")
 
-
-class T5XError(ValueError):
-  """T5X is not there, or cannot do what the run asks."""
+# Batches that `t5x.infer` holds in memory, with their results.
+_CHUNK = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,58 +52,52 @@ class T5X:
     """Trains `run`, from its last checkpoint if there is one.
 
     Leaves RUN/checkpoints/checkpoint_STEP (T5X's format, which
-    `checkpoints.load_parameters` reads), RUN/metrics.jsonl and TensorBoard
-    events.
+    `checkpoints.load_parameters` reads), RUN/metrics.jsonl in the rows of the
+    local engine, and TensorBoard events.
 
     Raises:
-      T5XError: T5X is missing, or the run's periods do not fit its loop.
-      FloatingPointError: the loss stopped being finite.
+      T5XError: T5X is missing, or cannot train this network or keep the run's
+        periods.
+      CheckpointError: the initial checkpoint is not there, or not this
+        network's.
+      DivergedError: the loss is no longer a finite number.
     """
     _check_periods(run)
-    directory = _directory(run)
+    directory = _checkpoints(run)
     start = checkpoints.latest_step(directory) or 0
     if start >= run.steps:
       return
-    train = _module("train")
-    log = t5x_log.Log(run, start=start) if jax.process_index() == 0 else None
+    train = module("train")
+    log = t5x_log.Log(run, start=start) if processes.is_first() else None
     settings = _settings(run, self, start=start, log=log)
     train.train(**settings)
     if log is not None:
       log.close()
 
+  def infer(self, asked: inference.Inference) -> None:
+    """Scores targets or predicts them with `t5x.infer`; see `inference`.
 
-def search_path(value: str) -> list[str]:
-  """The folders that T5X_PATH adds to Python's search path.
+    An interrupted inference starts anew: T5X would go on with the finished
+    parts in its directory, whatever parameters they were made with.
 
-  Args:
-    value: checkouts joined by `os.pathsep`, or folders that hold checkouts
-      named t5x, airio and jestimator.
-  """
-  folders = []
-  for entry in filter(None, value.split(os.pathsep)):
-    inner = [pathlib.Path(entry, name) for name in _CHECKOUTS]
-    # A checkout of t5x has a folder t5x too: the package, not a checkout.
-    nested = [str(path) for path in inner if (path / path.name).is_dir()]
-    folders += nested or [entry]
-  return folders
-
-
-def _module(name: str) -> ModuleType:
-  """`t5x.<name>`, imported when first asked for."""
-  for folder in reversed(search_path(os.environ.get("T5X_PATH", ""))):
-    if folder not in sys.path:
-      sys.path.insert(0, folder)
-  try:
-    return importlib.import_module(f"t5x.{name}")
-  except ModuleNotFoundError as error:
-    raise T5XError(
-      f"the engine t5x needs the module {error.name}, which is not installed:"
-      " run `make t5x`, or set T5X_PATH to checkouts of t5x, airio and"
-      " jestimator; the engine `local` needs none of them"
-    ) from error
+    Raises:
+      T5XError: T5X is missing, or cannot run this network.
+      CheckpointError: the checkpoint is not there, or not this network's.
+    """
+    infer = module("infer")
+    directory = pathlib.Path(asked.directory, "t5x").absolute()
+    if processes.is_first():
+      shutil.rmtree(directory, ignore_errors=True)
+      directory.mkdir(parents=True)
+    multihost_utils.sync_global_devices("an empty directory")
+    infer.infer(**_inference_settings(asked, self, str(directory)))
+    if processes.is_first():
+      (found,) = directory.glob("*.jsonl-00000-of-00001")
+      inference.keep(asked, found.read_bytes())
+      shutil.rmtree(directory)
 
 
-def _directory(run: Run) -> str:
+def _checkpoints(run: Run) -> str:
   return str(pathlib.Path(run.directory, "checkpoints").absolute())
 
 
@@ -118,7 +115,7 @@ def _settings(
   run: Run, engine: T5X, *, start: int, log: t5x_log.Log | None
 ) -> dict[str, Any]:
   """The arguments of `t5x.train.train`."""
-  utils = _module("utils")
+  utils = module("utils")
   dataset = utils.DatasetConfig(
     mixture_or_task_name=run.task,
     task_feature_lengths=dict(run.task_feature_lengths),
@@ -126,19 +123,24 @@ def _settings(
     batch_size=run.batch_size,
     shuffle=True,
     seed=run.seed,
+    use_cached=batches.reads_cache(run.task),
     pack=False,
   )
+  initializer = utils.TrainStateInitializer
+  if run.initial_checkpoint is not None:
+    initializer = t5x_model.initializer(run.network, run.initial_checkpoint)
   return {
-    "model": _model(run),
+    "model": t5x_model.model(run.network, run.task, z_loss=run.z_loss),
     "train_dataset_cfg": dataset,
     "train_eval_dataset_cfg": dataset,
     "infer_eval_dataset_cfg": None,
     "checkpoint_cfg": utils.CheckpointConfig(
       save=utils.SaveCheckpointConfig(period=run.checkpoint_period, keep=2)
     ),
-    "partitioner": _partitioner(engine.model_parallel),
-    "trainer_cls": functools.partial(_trainer, run),
-    "model_dir": _directory(run),
+    "partitioner": t5x_model.partitioner(engine.model_parallel),
+    "train_state_initializer_cls": initializer,
+    "trainer_cls": functools.partial(_trainer, run, log),
+    "model_dir": _checkpoints(run),
     "total_steps": run.steps,
     "eval_steps": run.evaluation_batches,
     "eval_period": run.evaluation_period,
@@ -154,76 +156,70 @@ def _settings(
   }
 
 
-def _model(run: Run) -> Any:
-  import seqio
-
-  models, losses = _module("models"), _module("losses")
-  adafactor = _module("adafactor")
-  features = seqio.get_mixture_or_task(run.task).output_features
-  return _measured(models.EncoderDecoderModel)(
-    module=encoder_decoder.Transformer(run.network),
-    input_vocabulary=features["inputs"].vocabulary,
-    output_vocabulary=features["targets"].vocabulary,
-    optimizer_def=adafactor.Adafactor(
-      decay_rate=0.8,
-      step_offset=0,
-      logical_factor_rules=adafactor.standard_logical_factor_rules(),
+def _inference_settings(
+  asked: inference.Inference, engine: T5X, directory: str
+) -> dict[str, Any]:
+  """The arguments of `t5x.infer.infer`."""
+  utils = module("utils")
+  return {
+    "mode": str(asked.mode),
+    "model": t5x_model.model(asked.network, asked.task, z_loss=0.0),
+    "dataset_cfg": utils.DatasetConfig(
+      mixture_or_task_name=asked.task,
+      task_feature_lengths=dict(asked.task_feature_lengths),
+      split=inference.SPLIT,
+      batch_size=asked.batch_size,
+      shuffle=False,
+      seed=inference.SEED,
+      use_cached=batches.reads_cache(asked.task),
+      pack=False,
     ),
-    z_loss=run.z_loss,
-    # A mean, as in the local engine; T5X's default is the sum.
-    loss_normalizing_factor=(
-      losses.SpecialLossNormalizingFactor.NUM_REAL_TARGET_TOKENS
+    "restore_checkpoint_cfg": utils.RestoreCheckpointConfig(
+      path=asked.checkpoint,
+      mode="specific",
+      # T5X's own gin files restore bfloat16.
+      dtype="float32",
+      checkpoint_manager_cls=t5x_model.reader(asked.network),
     ),
-  )
+    "partitioner": t5x_model.partitioner(engine.model_parallel),
+    "output_dir": directory,
+    "checkpoint_period": _CHUNK,
+    # Not every dataset's iterator can be saved.
+    "checkpoint_ds_iter": False,
+    "write_fn": functools.partial(_write, asked),
+    "summarize_config_fn": lambda **_: None,
+  }
 
 
-def _measured(base: type) -> type:
-  """The model class with metrics that are exact over many batches."""
-  import clu.metrics
-
-  sums = _module("metrics")
-
-  class Model(base):
-    """Adds the mean loss of a token and the number of tokens."""
-
-    def _compute_metrics(
-      self, logits, targets, mask, loss, z_loss=None, segment_ids=None
-    ):
-      found = super()._compute_metrics(
-        logits, targets, mask, loss, z_loss, segment_ids
-      )
-      weight = mask.sum()
-      found["token_loss"] = clu.metrics.Average(
-        total=(loss - z_loss) * weight, count=weight
-      )
-      found["tokens"] = sums.Sum(
-        sum((kept != 0).sum() for kept in segment_ids.values())
-      )
-      return found
-
-  return Model
+def _write(
+  asked: inference.Inference, path: str, found: Any, examples: Any, *_: Any
+) -> None:
+  """Writes a chunk of inferences in our rows and not in T5X's."""
+  outputs, _ = found
+  rows = inference.rows(asked, examples.as_numpy_iterator(), outputs)
+  pathlib.Path(path).write_text("".join(rows), encoding="utf-8")
 
 
-def _partitioner(model_parallel: int) -> Any:
-  cls = _module("partitioning").PjitPartitioner
-  rules = partitioning.RULES
-  if jax.default_backend() == "cpu":
-    # T5X gives all CPU devices to the model axis unless told the submesh.
-    submesh = (1, model_parallel)
-    return cls(model_parallel_submesh=submesh, logical_axis_rules=rules)
-  return cls(num_partitions=model_parallel, logical_axis_rules=rules)
+def _trainer(run: Run, log: t5x_log.Log | None, **arguments: Any) -> Any:
+  class Trainer(module("trainer").Trainer):
+    """Says how long the train step took to compile."""
 
+    def compile_train(self, batch):
+      """Compiles."""
+      began = time.perf_counter()
+      super().compile_train(batch)
+      if log is not None:
+        log.compiled(time.perf_counter() - began)
 
-def _trainer(run: Run, **arguments: Any) -> Any:
   arguments["summary_dir"] = run.directory
-  return _module("trainer").Trainer(
+  return Trainer(
     **arguments, learning_rate_fn=run.schedule, num_microbatches=None
   )
 
 
 def _dataset(start: int, *arguments: Any, **keywords: Any) -> Any:
   """T5X's dataset without the batches that were trained on already."""
-  return _module("utils").get_dataset(*arguments, **keywords).skip(start)
+  return module("utils").get_dataset(*arguments, **keywords).skip(start)
 
 
 def _evaluation(
@@ -254,7 +250,7 @@ def _evaluation(
 def _actions(log: t5x_log.Log | None) -> dict[str, list[Any]]:
   if log is None:
     return {}
-  base = _module("trainer").BaseAction
+  base = module("trainer").BaseAction
 
   class Action(base):
     """Hands metrics to the run's log."""

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from data_efficient.training import metrics
+from data_efficient.training.loop import DivergedError
 from data_efficient.training.run import Run
 
 
 class Log:
-  """RUN/metrics.jsonl, in the rows of the local engine."""
+  """RUN/metrics.jsonl, in the rows of the local engine.
+
+  `seconds` are those of T5X's train loop, waiting for data included, without
+  compilation, evaluations and checkpoints: what `Local.train` counts.
+  """
 
   def __init__(self, run: Run, *, start: int):
     """Opens the log of a run that continues at step `start`."""
@@ -20,19 +25,24 @@ class Log:
     rows = list(_counted(run, start))
     self._tokens = max((row["tokens"] for row in rows), default=0)
     self._seconds = max((row["seconds"] for row in rows), default=0.0)
+    self._once: dict[str, float] = {}
+
+  def compiled(self, seconds: float) -> None:
+    """Keeps the train step's compile time for the next row of training."""
+    self._once = {"compile_seconds": round(seconds, 3)}
 
   def trained(self, step: int, label: str, values: dict[str, Any]) -> None:
     """A row of the steps since the last one, up to `step`.
 
     Raises:
-      FloatingPointError: the loss stopped being finite.
+      DivergedError: the loss is no longer a finite number.
     """
     del label
     loss = float(values["token_loss"])
     if not np.isfinite(loss):
-      raise FloatingPointError(
-        f"{self._run.directory}: the loss is {loss} at step {step}; lower the"
-        " learning rate; the last checkpoint is from before this step"
+      raise DivergedError(
+        f"{self._run.directory}: the loss is {loss} at step {step}: lower the"
+        " learning rate, and train in another directory"
       )
     self._tokens += int(values["tokens"])
     self._seconds += float(values["timing/seconds"])
@@ -42,7 +52,9 @@ class Log:
       learning_rate=float(self._run.schedule(step - 1)),
       tokens=self._tokens,
       seconds=round(self._seconds, 3),
+      **self._once,
     )
+    self._once = {}
 
   def evaluated(self, step: int, label: str, values: dict[str, Any]) -> None:
     """A row of one evaluation set, unless a restart repeats it."""
