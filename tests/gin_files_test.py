@@ -184,7 +184,7 @@ def test_a_run_may_select_for_itself():
     ],
   )
   text = gin_config.resolved()
-  assert "SELECTION = @selection/gin.singleton()" in text
+  assert "SELECTION = @selection/config.singleton()" in text
   assert "KEEP_FRACTION = 0.1" in text
 
 

@@ -17,6 +17,8 @@ import tensorflow as tf
 from data_efficient.data import selections
 
 _WORD = 8  # bytes of the bitmap to one count
+# Examples that are looked up together: an op on one costs as much as on all.
+_BATCH = 128
 _ONE_BIT = np.array([1 << bit for bit in range(8)], np.uint8)
 
 
@@ -82,12 +84,20 @@ def keep_selected(
   number = _numbering(bitmap)
   bits, one_bit = tf.constant(bitmap.bits, tf.uint8), tf.constant(_ONE_BIT)
 
-  def is_kept(example) -> tf.Tensor:
-    row = number(example["shard"], example["position"])
+  def kept(shards: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    row = number(shards, positions)
     byte = tf.gather(bits, tf.bitwise.right_shift(row, 3))
     return tf.not_equal(byte & tf.gather(one_bit, row & 7), 0)
 
-  return dataset.filter(is_kept)
+  def masked(batch):
+    mask = kept(batch["shard"], batch["position"])
+    return {name: tf.boolean_mask(batch[name], mask) for name in batch}
+
+  if _has_scalars_alone(dataset):
+    return dataset.batch(_BATCH).map(masked).unbatch()
+  return dataset.filter(
+    lambda example: kept(example["shard"][None], example["position"][None])[0]
+  )
 
 
 def add_weights(
@@ -105,19 +115,31 @@ def add_weights(
   rank = _ranks(weights.bitmap.bits)
   values = tf.constant(weights.values, tf.float32)
 
-  def weighted(example):
-    row = number(example["shard"], example["position"])
-    return {**example, "weight": tf.gather(values, rank(row))}
+  def weigh(shards: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    return tf.gather(values, rank(number(shards, positions)))
 
-  return dataset.map(weighted)
+  def batched(batch):
+    return {**batch, "weight": weigh(batch["shard"], batch["position"])}
+
+  def single(example):
+    weight = weigh(example["shard"][None], example["position"][None])
+    return {**example, "weight": weight[0]}
+
+  if _has_scalars_alone(dataset):
+    return dataset.batch(_BATCH).map(batched).unbatch()
+  return dataset.map(single)
+
+
+def _has_scalars_alone(dataset: tf.data.Dataset) -> bool:
+  """Whether examples can be batched: texts can, lists of tokens cannot."""
+  return all(spec.shape.rank == 0 for spec in dataset.element_spec.values())
 
 
 def _numbering(bitmap: Bitmap) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-  """(shard, position) to the number of the record in the corpus, int64."""
+  """(shards, positions), each [n], to numbers of records, int64 [n]."""
   names = list(bitmap.starts)
   # The shard's number is looked up by name; its range is in two vectors. One
-  # more shard, without records, stands for all that are not known. Each op
-  # costs about as much as any other here, so that there are few.
+  # more shard, without records, stands for all that are not known.
   numbers = tf.lookup.StaticHashTable(
     tf.lookup.KeyValueTensorInitializer(
       tf.constant(names, tf.string), tf.range(len(names), dtype=tf.int64)
@@ -128,15 +150,16 @@ def _numbering(bitmap: Bitmap) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
   records = [*(bitmap.records[name] for name in names), 0]
   records = tf.constant(records, tf.int64)
 
-  def number(shard: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    owner = numbers.lookup(shard)
-    # TensorFlow's own `Assert` would add a branch.
-    known = tf.raw_ops.Assert(
-      condition=position < tf.gather(records, owner),
-      data=["the selection does not know shard", shard, "row", position],
+  def number(shards: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    owners = numbers.lookup(shards)
+    wrong = positions >= tf.gather(records, owners)
+    what = [tf.boolean_mask(values, wrong) for values in (shards, positions)]
+    known = tf.debugging.Assert(
+      ~tf.reduce_any(wrong),
+      ["the selection does not know shard", what[0], "row", what[1]],
     )
     with tf.control_dependencies([known]):
-      return tf.gather(starts, owner) + position
+      return tf.gather(starts, owners) + positions
 
   return number
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import logging
 import pathlib
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -177,17 +178,24 @@ def _turn(output: pathlib.Path) -> Iterator[None]:
   # A lock of its own: the writer's is held for the writing alone, and what is
   # selected wrongly must leave no manifest behind.
   folder = output / ".selecting"
-  folder.mkdir(parents=True, exist_ok=True)
   with contextlib.ExitStack() as held:
     for attempt in range(1 << 62):
       try:
+        folder.mkdir(parents=True, exist_ok=True)
         held.enter_context(artifacts.exclusive(folder))
         break
       except artifacts.ArtifactError:
         if attempt == 0:
           logging.warning("%s: another process is selecting; waiting", output)
         time.sleep(_POLL_SECONDS)
-    yield
+    try:
+      yield
+    except BaseException:
+      # What is selected wrongly leaves nothing behind, unless it was there.
+      shutil.rmtree(folder)
+      with contextlib.suppress(OSError):
+        output.rmdir()
+      raise
 
 
 def _column(

@@ -15,7 +15,7 @@ from data_efficient.selection import (
 )
 
 LOG_WEIGHTS = np.log(np.array([1, 2, 0.5, 4, 0.7, 3, 1, 6]))
-VALUES = np.array([3.0, 1, 7, 2, 20, 5, 1, 9])
+VALUES = np.exp(LOG_WEIGHTS) + 0.5
 TOKENS = np.array([5, 1, 3, 9, 2, 30, 4, 1])
 BUDGETS = [budget.examples(3), budget.tokens(20)]
 

@@ -59,7 +59,7 @@ def test_the_two_adafactors_agree_on_the_same_gradients():
   ours = optimizers.adafactor(schedule)
   theirs = t5x_model.adafactor().create(freeze(parameters))
   state = ours.init(parameters)
-  for step in range(6):
+  for step in range(4):
     gradients = {
       # Large ones are clipped, and some rows have none.
       k: jnp.float32(random.normal(size=s) * 10.0**step).at[:3].set(0.0)

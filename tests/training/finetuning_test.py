@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that start from a checkpoint, by the local engine."""
 
+import functools
+
 import jax
 import pytest
 
@@ -36,9 +38,9 @@ def test_a_run_starts_from_the_checkpoint(run_in, tmp_path):
   checkpoints.save_parameters(tmp_path / "checkpoint", parameters)
   ENGINE.train(run)
   total = likelihood.empty()
+  sums = jax.jit(functools.partial(step.evaluation_step, network=run.network))
   for batch in batches.evaluation(run)["hq"]:
-    found = step.evaluation_step(parameters, batch, network=run.network)
-    total = likelihood.merge(total, found)
+    total = likelihood.merge(total, sums(parameters, batch))
   rows = metrics.read(run.directory)
   losses = [row["loss"] for row in rows if "evaluation" in row]
   assert losses[0] == pytest.approx(float(likelihood.means(total).loss))
