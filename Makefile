@@ -22,7 +22,7 @@ COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
   CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))$(if $(IN_DISTRIBUTION), \
   IN_DISTRIBUTION=$(IN_DISTRIBUTION))$(if $(JUDGE), JUDGE=$(JUDGE))
 
-.PHONY: quickstart test lint tpu t5x clean
+.PHONY: quickstart test lint tpu t5x beam clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
@@ -44,6 +44,10 @@ lint: $(VENV)/test
 # a folder of its own: where it is importable, every JAX process looks for a TPU.
 tpu: $(VENV)/tpu
 	PYTHONPATH=$(VENV)/libtpu $(BIN)/python -m pytest tests/tpu -s
+
+# seqio's cache runs on Beam.
+beam: $(VENV)/beam
+	$(BIN)/python -m pytest tests/beam
 
 # T5X at its pinned commit, beside our pins: its own setup.py would replace
 # them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.
@@ -68,6 +72,10 @@ $(VENV)/core: $(BIN)/python $(PINS)
 
 $(VENV)/test: $(VENV)/core $(PINS)
 	$(PIP) --editable '.[test]'
+	touch $@
+
+$(VENV)/beam: $(VENV)/test $(PINS)
+	$(PIP) --editable '.[beam]'
 	touch $@
 
 $(VENV)/tpu: $(VENV)/test $(PINS)
