@@ -6,6 +6,7 @@ import pytest
 from data_efficient import gin_config
 from data_efficient.cli import infer
 from data_efficient.training import inference
+from tests.training import fakes
 
 RUN = (
   *("gin/runs/train.gin", "gin/data/files.gin", "gin/data/vocabulary_file.gin"),
@@ -43,7 +44,7 @@ class _Engine:
 def test_what_is_done_is_not_done_again(tmp_path, capsys):
   asked = inference.Inference(
     directory=str(tmp_path / "out"),
-    network=None,
+    network=fakes.CONFIG,
     checkpoint="run",
     task="task",
     task_feature_lengths={},
