@@ -138,13 +138,13 @@ def in_memory(
 
 def allows_random_access(corpus: Corpus) -> bool:
   """Whether `by_random_access` can read the corpus."""
+  if not isinstance(corpus, RandomAccess):
+    return False
   try:
-    if isinstance(corpus, RandomAccess):
-      corpus.check_random_access()
-      return True
+    corpus.check_random_access()
   except CorpusError:
-    pass
-  return False
+    return False
+  return True
 
 
 def check_text(shard: str, position: int, text: str, expected: int) -> None:
