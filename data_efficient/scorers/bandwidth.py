@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How wide a cell of the density sketch is: three rules.
+"""How wide a cell of the density sketch is: four rules.
 
 The paper says neither its bandwidth nor how it was chosen, and its own
 histogram shows densities so even that the weights 1/S differ by at most 1.17:
-nearly uniform sampling. The rule is therefore a choice to make, and
-`TargetEffectiveSampleSize` makes it in terms of what it does to the weights.
+nearly uniform sampling. The rule is therefore a choice to make.
+
+Two widths can make the weights equally uneven and mean opposite things. A cell
+as wide as a neighbourhood sees how crowded it is; a cell of about the median
+distance sees how far a record is from the centre of the corpus, and calls
+whatever the corpus is about "crowded". `NeighbourDistance` takes the first.
 """
 
 import dataclasses
@@ -106,6 +110,63 @@ class MedianDistance:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class NeighbourDistance:
+  """A multiple of the distance to a record's nearest neighbours.
+
+  Attributes:
+    share: of the pool that counts as a record's neighbours, in (0, 1].
+    factor: width / median distance within which that share lies.
+    sample_size: vectors that are looked at, 1/share at least: the nearest of
+      fewer is farther away than the share's.
+  """
+
+  share: float
+  factor: float | int
+  sample_size: int
+
+  def __post_init__(self):
+    """Refuses numbers that are out of range, with BandwidthError."""
+    _check_positive("factor", self.factor)
+    if not 0 < self.share <= 1 or self.sample_size * self.share < 1:
+      raise BandwidthError(
+        f"a share of {self.share} of {self.sample_size} sampled vectors holds "
+        "no neighbour; the share is in (0, 1], the sample at least 1/share"
+      )
+
+  def identity(self) -> dict:
+    """The rule and its numbers."""
+    return {
+      "rule": "neighbour_distance",
+      "share": self.share,
+      "factor": self.factor,
+      "sample_size": self.sample_size,
+    }
+
+  def width(
+    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+  ) -> float:
+    """factor · median distance to the ⌈share·m⌉-th nearest of m others.
+
+    Equal records say nothing of how far neighbours are: their zero distances
+    are left out of the median.
+
+    Raises:
+      BandwidthError: all vectors are equal, or there is but one.
+    """
+    del records, hashes_per_row
+    distances = _distances(vectors)
+    others = len(distances) - 1
+    if others < 1:
+      raise _no_distance(len(distances))
+    nearest = int(np.ceil(self.share * others))
+    # Each row holds its own zero, at place 0.
+    found = np.partition(distances, nearest, axis=1)[:, nearest]
+    if not np.any(found > 0):
+      raise _no_distance(len(distances))
+    return self.factor * float(np.median(found[found > 0]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetEffectiveSampleSize:
   """The widest cell whose weights 1/S are as uneven as asked.
 
@@ -163,12 +224,9 @@ class TargetEffectiveSampleSize:
         return self._bisect(measure, narrow, wide)
       best = min(best, (share, narrow))
       wide = narrow
-    return self._without_crossing(*best)
-
-  def _without_crossing(self, least: float, width: float) -> float:
     raise BandwidthError(
       f"no width brings the effective sample size to {self.share} of n: the "
-      f"least is {least:.3f}, at width {width:.4g}; ask for a larger "
+      f"least is {best[0]:.3f}, at width {best[1]:.4g}; ask for a larger "
       "share, or for more hashes a row"
     )
 
@@ -182,21 +240,6 @@ class TargetEffectiveSampleSize:
       else:
         wide = middle
     return narrow
-
-
-class NearestEffectiveSampleSize(TargetEffectiveSampleSize):
-  """The same, or the width of the least share where no width reaches it.
-
-  For jobs that run on any corpus; selections print the share that came out.
-  """
-
-  def identity(self) -> dict:
-    """The rule and its numbers."""
-    return super().identity() | {"rule": "nearest_effective_sample_size"}
-
-  def _without_crossing(self, least: float, width: float) -> float:
-    del least
-    return width
 
 
 def effective_share(
@@ -234,10 +277,7 @@ def median_distance(distances: Distances) -> float:
   """
   pairs = distances[np.triu_indices(len(distances), k=1)]
   if not pairs.size or np.median(pairs) == 0:
-    raise BandwidthError(
-      f"no distance to measure among {len(distances)} sampled vectors: too "
-      "few, or most are equal; use FixedBandwidth"
-    )
+    raise _no_distance(len(distances))
   return float(np.median(pairs))
 
 
@@ -248,6 +288,13 @@ def _distances(vectors: Sample) -> Distances:
     for i in range(len(vectors))
   ]
   return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+def _no_distance(vectors: int) -> BandwidthError:
+  return BandwidthError(
+    f"no distance to measure among {vectors} sampled vectors: too few, or "
+    "most are equal; use FixedBandwidth"
+  )
 
 
 def _check_positive(name: str, value: float | int) -> None:

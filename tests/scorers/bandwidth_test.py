@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from data_efficient.kernels import hashing
 from data_efficient.scorers import bandwidth
 
 
@@ -92,6 +93,7 @@ def test_a_share_that_no_width_reaches_is_refused():
   "rule",
   [
     bandwidth.MedianDistance(factor=1.0, sample_size=9),
+    bandwidth.NeighbourDistance(share=0.2, factor=1.0, sample_size=9),
     bandwidth.TargetEffectiveSampleSize(share=0.5, sample_size=9),
   ],
 )
@@ -114,15 +116,61 @@ def test_shares_outside_zero_to_one_are_refused(share):
     bandwidth.TargetEffectiveSampleSize(share=share, sample_size=9)
 
 
-def test_the_nearest_share_is_the_target_or_the_least():
-  rule = bandwidth.NearestEffectiveSampleSize(share=0.6, sample_size=120)
-  target = bandwidth.TargetEffectiveSampleSize(share=0.6, sample_size=120)
+def _neighbour_distance_by_loops(vectors, nearest):
+  found = []
+  for i, y in enumerate(vectors):
+    others = [math.dist(x, y) for j, x in enumerate(vectors) if j != i]
+    found.append(sorted(others)[nearest - 1])
+  return np.median([distance for distance in found if distance > 0])
+
+
+@pytest.mark.parametrize("share,nearest", [(0.01, 2), (0.05, 6), (1.0, 119)])
+def test_the_neighbour_distance_is_that_of_the_share(share, nearest):
   vectors = sample()
-  assert rule.width(vectors, records=120) == target.width(vectors, records=120)
-  assert rule.identity() != target.identity()
-  far = bandwidth.NearestEffectiveSampleSize(share=0.01, sample_size=120)
-  width = far.width(vectors, records=120)
-  least = _share_by_loops(vectors, width, 120)
-  assert least > 0.01
-  for factor in (0.25, 0.5, 2.0, 4.0):
-    assert _share_by_loops(vectors, width * factor, 120) >= least - 1e-3
+  rule = bandwidth.NeighbourDistance(share=share, factor=1.5, sample_size=120)
+  assert rule.width(vectors, records=10**6) == pytest.approx(
+    1.5 * _neighbour_distance_by_loops(vectors, nearest), rel=1e-4
+  )
+
+
+def test_repeated_records_do_not_narrow_the_neighbour_distance():
+  rule = bandwidth.NeighbourDistance(share=0.02, factor=1, sample_size=90)
+  vectors = sample(30)
+  crowd = np.concatenate([vectors, np.repeat(vectors[:1], 60, axis=0)])
+  width = rule.width(crowd, records=90)
+  assert width == pytest.approx(
+    _neighbour_distance_by_loops(crowd, 2), rel=1e-4
+  )
+  assert width > 0.1
+
+
+def test_a_neighbourhood_ranks_by_crowding_and_a_wide_cell_by_the_centre():
+  # A far crowd and a sparse middle: the two readings of "dense" disagree.
+  generator = np.random.default_rng(0)
+  middle = generator.normal(size=(60, 4))
+  far = 4.0 + 0.1 * generator.normal(size=(20, 4))
+  vectors = np.concatenate([middle, far]).astype(np.float32)
+  distances = np.linalg.norm(vectors[:, None] - vectors, axis=-1)
+
+  def crowded_first(width):
+    values = hashing.collision_probability(
+      distances, width=width, hashes_per_row=8
+    )
+    order = np.argsort(-np.asarray(values).mean(axis=1))
+    return set(order[:20].tolist()) == set(range(60, 80))
+
+  rule = bandwidth.NeighbourDistance(share=0.05, factor=1.5, sample_size=80)
+  narrow = rule.width(vectors, records=80)
+  assert crowded_first(narrow)
+  assert not crowded_first(8 * bandwidth.median_distance(distances))
+
+
+@pytest.mark.parametrize(
+  "share,factor,sample_size",
+  [(0.0, 1, 9), (1.5, 1, 9), (math.nan, 1, 9), (0.01, 1, 99), (0.5, 0, 9)],
+)
+def test_a_neighbourhood_of_nobody_is_refused(share, factor, sample_size):
+  with pytest.raises(bandwidth.BandwidthError, match="neighbour|positive"):
+    bandwidth.NeighbourDistance(
+      share=share, factor=factor, sample_size=sample_size
+    )
