@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
 import xxhash
 
-from data_efficient.data import manifests
+from data_efficient.data import manifests, parquet_parts
 from data_efficient.data.manifests import (
   ArtifactError,
   Manifest,
@@ -135,19 +134,16 @@ class Writer:
     return part in self._manifest.parts
 
   def write_table(self, part: str, table: pa.Table, **facts: Any) -> None:
-    """Writes a table as a Parquet part (zstd, page checksums).
+    """Writes a table as a Parquet part; see `parquet_parts`.
 
     Args:
       part: file name, such as "00000.parquet".
       table: the rows; their number is entered as `records` unless given.
       **facts: JSON-able facts for the manifest.
     """
-    sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(
-      table, sink, compression="zstd", write_page_checksum=True
-    )
+    data, checksums = parquet_parts.serialise(table)
     facts.setdefault("records", table.num_rows)
-    self.write_bytes(part, sink.getvalue().to_pybytes(), **facts)
+    self.write_bytes(part, data, **facts, **checksums)
 
   def write_bytes(self, part: str, data: bytes, **facts: Any) -> None:
     """Writes a part of any content, then enters it in the manifest.
@@ -237,11 +233,10 @@ def read_table(
   part: str,
   *,
   columns: list[str] | None = None,
-  verify: bool = True,
 ) -> pa.Table:
   """Reads one Parquet part of a finished artifact; see `Manifest`."""
   manifest = read_manifest(directory, kind=None)
-  return manifest.read_table(part, columns=columns, verify=verify)
+  return manifest.read_table(part, columns=columns)
 
 
 def read_bytes(directory: PathLike, part: str, *, verify: bool = True) -> bytes:

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import xxhash
 
-FORMAT_VERSION = 1
+from data_efficient.data import parquet_parts
+
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _KEYS = frozenset(
   ("format_version", "kind", "identity", "parts", "complete", "summary")
@@ -56,51 +58,48 @@ class Manifest(NamedTuple):
     Raises:
       ArtifactError: the part is unknown, missing, cut short or changed.
     """
+    path, facts = self._part(part)
+    data = path.read_bytes()
+    _check_length(path, len(data), facts)
+    if verify and xxhash.xxh3_128_hexdigest(data) != facts["xxh3_128"]:
+      raise _damaged(path, "the checksum differs from the manifest's")
+    return data
+
+  def read_table(
+    self, part: str, *, columns: list[str] | None = None
+  ) -> pa.Table:
+    """Returns a Parquet part, or some of its columns. What is read is verified.
+
+    Args:
+      part: its file name.
+      columns: names of columns; all by default.
+
+    Raises:
+      ArtifactError: as `read_bytes`, or a column that is not there.
+    """
+    if columns is None:
+      data = pa.BufferReader(self.read_bytes(part))
+      return pyarrow.parquet.read_table(data, use_threads=False)
+    path, facts = self._part(part)
+    try:
+      _check_length(path, path.stat().st_size, facts)
+      return parquet_parts.read(path, columns, facts)
+    except parquet_parts.PartError as error:
+      raise _damaged(path, str(error)) from error
+
+  def _part(self, part: str) -> tuple[pathlib.Path, dict[str, Any]]:
     if part not in self.parts:
       raise ArtifactError(
         f"{self.directory}: no part {part!r} in {MANIFEST}; it lists "
         f"{len(self.parts)} parts: {', '.join(list(self.parts)[:5])} …"
       )
     path = self.directory / part
-    try:
-      data = path.read_bytes()
-    except FileNotFoundError as error:
+    if not path.is_file():
       raise ArtifactError(
         f"{path}: listed in {MANIFEST} but not there; run the verb that made "
         f"{self.directory} again: it makes only what is missing"
-      ) from error
-    _check_bytes(path, data, self.parts[part], verify=verify)
-    return data
-
-  def read_table(
-    self, part: str, *, columns: list[str] | None = None, verify: bool = True
-  ) -> pa.Table:
-    """Returns a Parquet part, or some of its columns.
-
-    Args:
-      part: its file name.
-      columns: names of columns; all by default.
-      verify: whether to compare the whole part's checksum; the pages that are
-        read are checked in any case.
-
-    Raises:
-      ArtifactError: as `read_bytes`, or a column that is not there.
-    """
-    data = self.read_bytes(part, verify=verify)
-    path = self.directory / part
-    try:
-      file = pyarrow.parquet.ParquetFile(
-        pa.BufferReader(data), page_checksum_verification=True
       )
-      missing = set(columns or ()) - set(file.schema_arrow.names)
-      if missing:
-        raise ArtifactError(
-          f"{path}: no column {', '.join(sorted(missing))}; it has "
-          f"{', '.join(file.schema_arrow.names)}"
-        )
-      return file.read(columns=columns, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-      raise ArtifactError(f"{path}: damaged Parquet ({error})") from error
+    return path, self.parts[part]
 
   def check_corpus(self, description: dict[str, Any]) -> None:
     """Compares the corpus that this was made from with the one at hand.
@@ -249,16 +248,15 @@ def _load(path: pathlib.Path, kind: str) -> dict[str, Any]:
   return fields
 
 
-def _check_bytes(
-  path: pathlib.Path, data: bytes, facts: dict[str, Any], *, verify: bool
+def _check_length(
+  path: pathlib.Path, length: int, facts: dict[str, Any]
 ) -> None:
-  if len(data) != facts["bytes"]:
-    found = f"{len(data)} bytes, expected {facts['bytes']}"
-  elif verify and xxhash.xxh3_128_hexdigest(data) != facts["xxh3_128"]:
-    found = "the checksum differs from the manifest's"
-  else:
-    return
-  raise ArtifactError(
+  if length != facts["bytes"]:
+    raise _damaged(path, f"{length} bytes, expected {facts['bytes']}")
+
+
+def _damaged(path: pathlib.Path, found: str) -> ArtifactError:
+  return ArtifactError(
     f"{path}: damaged ({found}): delete this file and run the verb that made "
     f"{path.parent} again"
   )

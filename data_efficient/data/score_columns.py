@@ -18,8 +18,9 @@ _STATUS = re.compile(r"scored|not_requested|unscorable\(.+\)")
 
 def check_statuses(where: str, start: int, statuses: Sequence[str]) -> None:
   """Raises ArtifactError for a status that is none, by position."""
-  for position, status in enumerate(statuses, start):
-    if not _STATUS.fullmatch(status):
+  wrong = {text for text in set(statuses) if not _STATUS.fullmatch(text)}
+  for position, status in enumerate(statuses if wrong else (), start):
+    if status in wrong:
       raise ArtifactError(
         f"{where}, position {position}: status {status!r}; expected scored, "
         "not_requested or unscorable(reason)"
@@ -105,12 +106,13 @@ def to_numpy(table: pa.Table, name: str, *, gaps: bool) -> np.ndarray:
   if pa.types.is_fixed_size_list(column.type):
     width, column = column.type.list_size, column.flatten()
   numbers = column.drop_null().to_numpy()
-  dtype = numbers.dtype
-  if gaps and dtype.kind != "f":
-    dtype = np.dtype(np.float64)
-  result = np.full(len(column), np.nan if dtype.kind == "f" else 0, dtype)
-  there = column.is_valid().to_numpy(zero_copy_only=False)
-  result[there] = numbers
+  if gaps and numbers.dtype.kind != "f":
+    numbers = numbers.astype(np.float64)
+  if column.null_count:
+    result = np.full(len(column), np.nan, numbers.dtype)
+    result[column.is_valid().to_numpy(zero_copy_only=False)] = numbers
+  else:
+    result = numbers
   return result.reshape(-1, width) if width else result
 
 

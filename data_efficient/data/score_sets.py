@@ -241,6 +241,19 @@ class ScoreSet:
     """
     self._manifest.check_corpus(description)
 
+  def shard_column(self, shard: str, name: str) -> np.ndarray:
+    """Returns one column of one shard; see `iterate`.
+
+    Raises:
+      ArtifactError: no such shard or column, or a missing or damaged part.
+    """
+    if shard not in self.shards:
+      raise ArtifactError(
+        f"{self._manifest.directory}: no shard {shard!r} in the score set"
+      )
+    blocks = [self._read(part, [name])[name] for part in self._of[shard]]
+    return score_columns.joined({shard: blocks})[shard]
+
   def iterate(self, columns: Sequence[str]) -> Iterator[ScorePart]:
     """Yields the parts in the corpus's order.
 
@@ -252,23 +265,8 @@ class ScoreSet:
     Raises:
       ArtifactError: no such column, or a missing or damaged part.
     """
-    names = list(dict.fromkeys(["position", *columns]))
-    gaps = self.scored < sum(self.shards.values())
     for part, key in self._keys.items():
-      table = self._manifest.read_table(part, columns=names)
-      expected = np.arange(key.start, key.start + key.records)
-      if not np.array_equal(table.column("position").to_numpy(), expected):
-        raise ArtifactError(
-          f"{self._manifest.directory}/{part}, shard {key.shard}: positions "
-          f"are not {key.start} … {key.start + key.records - 1}"
-        )
-      yield ScorePart(
-        key,
-        {
-          name: score_columns.to_numpy(table, name, gaps=gaps)
-          for name in columns
-        },
-      )
+      yield ScorePart(key, self._read(part, columns))
 
   def read(self, columns: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
     """Returns for each column an array a shard; see `iterate`."""
@@ -280,6 +278,25 @@ class ScoreSet:
         blocks[name][part.key.shard].append(values)
     return {
       name: score_columns.joined(shards) for name, shards in blocks.items()
+    }
+
+  @functools.cached_property
+  def _of(self) -> dict[str, list[str]]:
+    """The parts of each shard."""
+    found: dict[str, list[str]] = {shard: [] for shard in self.shards}
+    for part, key in self._keys.items():
+      found[key.shard].append(part)
+    return found
+
+  @functools.cached_property
+  def _gaps(self) -> bool:
+    return self.scored < sum(self.shards.values())
+
+  def _read(self, part: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    table = self._manifest.read_table(part, columns=list(columns))
+    return {
+      name: score_columns.to_numpy(table, name, gaps=self._gaps)
+      for name in columns
     }
 
   def statuses(self) -> dict[str, np.ndarray]:
