@@ -21,9 +21,10 @@ def _line(made: selections.Selection) -> str:
   summary = made.summary
   line = (
     f"{made.directory}: kept {summary['kept_records']:,} of "
-    f"{summary['records']:,} records, {summary['kept_token_fraction']:.1%} of "
-    "the tokens"
+    f"{summary['records']:,} records"
   )
+  if "kept_token_fraction" in summary:
+    line += f", {summary['kept_token_fraction']:.1%} of the tokens"
   if "weight_ratio" in summary:
     ratio = summary["weight_ratio"]
     line += (

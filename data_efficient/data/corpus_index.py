@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from data_efficient.data import artifacts, records
@@ -92,6 +93,12 @@ class CorpusIndex:
     """Returns one column of one shard; see `column`."""
     table = self._manifest.read_table(self._parts[shard], columns=[name])
     return table.column(name).to_numpy()
+
+  def source_counts(self, shard: str, positions: np.ndarray) -> dict[str, int]:
+    """Returns how many of the records at these positions each source has."""
+    table = self._manifest.read_table(self._parts[shard], columns=["source"])
+    counts = pc.value_counts(table.column("source").take(positions))
+    return {item["values"]: item["counts"] for item in counts.to_pylist()}
 
   def describe(self) -> dict[str, Any]:
     """Returns what other artifacts say of this corpus in their identity."""

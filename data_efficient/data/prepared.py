@@ -84,6 +84,10 @@ class Prepared:
           mask |= selection.mask(shard)
     return masks
 
+  def pool_mask(self, shard: str) -> np.ndarray:
+    """Bool [records]: which records of one shard are in the pool."""
+    return self.splits.pool.selection.mask(shard)
+
   @functools.cached_property
   def _sources(self) -> splitting.Sources:
     def source(corpus, name: str) -> splitting.Source | None:

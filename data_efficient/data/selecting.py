@@ -16,12 +16,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import xxhash
 
 from data_efficient.data import (
   artifacts,
-  corpus_index,
+  cutting,
   manifests,
   prepared,
   score_sets,
@@ -43,7 +42,8 @@ class Recipe:
     selector: scores to priorities.
     budget: where the ranking is cut; fractions are of the pool.
     weights: a value of `importance.Weights`: what a kept record weighs.
-    token_counts: directory of the token counts (a score set).
+    token_counts: directory of the token counts (a score set); None for a budget
+      of examples whose tokens nobody asks for.
     seed: of selectors that draw.
     scores: directory of the score set, for selectors that read one.
   """
@@ -53,7 +53,7 @@ class Recipe:
   selector: interface.Selector
   budget: budgets.Budget
   weights: str
-  token_counts: str
+  token_counts: str | None
   seed: int
   scores: str | None = None
 
@@ -106,48 +106,22 @@ class Recipe:
     return found if found.is_whole() else None
 
   def _made(self, output: pathlib.Path) -> selections.Selection:
-    index = self.corpus.index
-    kept, summary = self._cut(index)
-    rows = {shard: positions for shard, (positions, _) in kept.items()}
+    making = cutting.Making(
+      corpus=self.corpus,
+      selector=self.selector,
+      budget=self.budget,
+      weights=importance.Weights(self.weights),
+      token_counts=_opened(self.token_counts),
+      seed=self.seed,
+      scores=_opened(self.scores),
+    )
     return selections.write(
       output,
       identity=self.identity,
-      kept=kept,
-      shards=index.shards,
-      summary=summary | {"sources": _sources(index, rows)},
+      kept=making.kept(),
+      shards=self.corpus.index.shards,
+      summary=making.summary,
     )
-
-  def _cut(self, index: corpus_index.CorpusIndex):
-    """Cuts within the pool; positions come back as the corpus's."""
-    pool = self.corpus.mask(["pool"])
-    inside = {shard: np.flatnonzero(mask) for shard, mask in pool.items()}
-
-    def of_pool(values):
-      return {shard: values[shard][rows] for shard, rows in inside.items()}
-
-    counts = of_pool(_column(self.token_counts, index))
-    tokens = {s: np.nan_to_num(v).astype(np.int64) for s, v in counts.items()}
-    values = _column(self.scores, index) if self.scores else None
-    ranked = of_pool(
-      self.selector.priorities(values, shards=index.shards, seed=self.seed)
-    )
-    log_weights = self.selector.log_weights(values, shards=index.shards)
-    log_weights = log_weights and of_pool(log_weights)
-    kept = budgets.cut(ranked, self.budget, tokens)
-    summary = budgets.summary(
-      ranked, kept, tokens=tokens, log_weights=log_weights
-    )
-    weights = self._kept_weights(ranked, kept, log_weights, tokens)
-    pairs = {
-      shard: (rows[kept[shard]], weights[shard])
-      for shard, rows in inside.items()
-    }
-    return pairs, summary
-
-  def _kept_weights(self, ranked, kept, log_weights, tokens):
-    if self.weights == importance.Weights.NONE:
-      return {shard: np.ones(len(rows)) for shard, rows in kept.items()}
-    return importance.weights(ranked, log_weights, self.budget, tokens)
 
 
 def selected(*, recipe: Recipe, directory: str) -> str:
@@ -198,12 +172,8 @@ def _turn(output: pathlib.Path) -> Iterator[None]:
       raise
 
 
-def _column(
-  directory: str, index: corpus_index.CorpusIndex
-) -> dict[str, np.ndarray]:
-  scores = score_sets.ScoreSet.open(directory)
-  scores.check_corpus(index.describe())
-  return scores.read(["score"])["score"]
+def _opened(directory: str | None) -> score_sets.ScoreSet | None:
+  return None if directory is None else score_sets.ScoreSet.open(directory)
 
 
 def _identity(directory: str | None) -> dict | None:
@@ -211,12 +181,3 @@ def _identity(directory: str | None) -> dict | None:
     return None
   identity = score_sets.ScoreSet.open(directory).identity
   return {name: identity[name] for name in ("scorer", "inputs", "numerics")}
-
-
-def _sources(
-  index: corpus_index.CorpusIndex, kept: dict[str, np.ndarray]
-) -> dict[str, int]:
-  column = index.column("source")
-  chosen = np.concatenate([column[shard][rows] for shard, rows in kept.items()])
-  names, counts = np.unique(chosen.astype(str), return_counts=True)
-  return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -3,7 +3,7 @@
 
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,47 +153,59 @@ def write(
   directory: artifacts.PathLike,
   *,
   identity: dict[str, Any],
-  kept: Mapping[str, tuple[np.ndarray, np.ndarray]],
+  kept: Iterable[tuple[str, np.ndarray, np.ndarray]],
   shards: Mapping[str, int],
-  summary: dict[str, Any],
+  summary: Callable[[], dict[str, Any]],
 ) -> Selection:
   """Writes a selection; does nothing if it is there already.
+
+  A shard is written as it comes: what was written before another one fails is
+  there when the same selection is written again.
 
   Args:
     directory: where it goes.
     identity: what it is made from; `identity["corpus"]` is
       `CorpusIndex.describe()`.
-    kept: for each shard the kept positions (int64, ascending) and their
-      weights (float32, positive); a shard without an entry keeps nothing.
+    kept: shards with the kept positions (int64, ascending) and their weights
+      (positive); a shard that does not come keeps nothing.
     shards: records in each shard, in the corpus's order.
-    summary: figures to keep.
+    summary: figures to keep, asked for at the end.
 
   Raises:
     ArtifactError: an unknown shard, positions out of range or order, weights
       that are not positive and finite, or another selection lies there.
   """
-  unknown = set(kept) - set(shards)
-  if unknown or "corpus" not in identity:
-    what = f"unknown shards {sorted(unknown)}" if unknown else "no corpus"
-    raise ArtifactError(f"{directory}: {what} in the selection to write")
-  tables = {
-    shard: _table(kept.get(shard, ((), ())), shard, records)
-    for shard, records in shards.items()
-  }
+  if "corpus" not in identity:
+    raise ArtifactError(f"{directory}: no corpus in the selection to write")
+  left = {shard: number for number, shard in enumerate(shards)}
   with artifacts.Writer(directory, kind=KIND, identity=identity) as writer:
-    for number, (shard, table) in enumerate(tables.items()):
-      part = f"{number:05d}.parquet"
-      if not writer.has(part):
-        facts = {"shard": shard, "shard_records": shards[shard]}
-        writer.write_table(part, table, number=number, **facts)
     if not writer.complete:
-      writer.finish(**summary)
+      for shard, positions, weights in kept:
+        if shard not in left:
+          raise ArtifactError(
+            f"{directory}: unknown shard {shard!r} in the selection to write"
+          )
+        table = _table(positions, weights, shard, shards[shard])
+        _write_shard(writer, left.pop(shard), shard, shards[shard], table)
+      for shard, number in left.items():
+        nothing = _table((), (), shard, shards[shard])
+        _write_shard(writer, number, shard, shards[shard], nothing)
+      writer.finish(**summary())
   return Selection.open(directory)
 
 
-def _table(kept: tuple[Any, Any], shard: str, records: int) -> pa.Table:
-  positions = np.asarray(kept[0], np.int64)
-  weights = np.asarray(kept[1], np.float32)
+def _write_shard(
+  writer: artifacts.Writer, number: int, shard: str, records: int, table
+) -> None:
+  part = f"{number:05d}.parquet"
+  if not writer.has(part):
+    facts = {"shard": shard, "shard_records": records, "number": number}
+    writer.write_table(part, table, **facts)
+
+
+def _table(positions: Any, weights: Any, shard: str, records: int) -> pa.Table:
+  positions = np.asarray(positions, np.int64)
+  weights = np.asarray(weights, np.float32)
   if positions.ndim != 1 or positions.shape != weights.shape:
     raise ArtifactError(
       f"shard {shard}: {positions.shape} positions for {weights.shape} weights"

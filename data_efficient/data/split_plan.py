@@ -89,18 +89,14 @@ class Plan:
 
   def kept(
     self, name: str, index: CorpusIndex
-  ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns positions and weights of a set for `selections.write`."""
+  ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yields shards, positions and weights of a set for `selections.write`."""
     found: dict[str, list[int]] = {shard: [] for shard in index.shards}
     for shard, position in self._sets[name]:
       found[shard].append(position)
-    return {
-      shard: (
-        np.array(sorted(positions), np.int64),
-        np.ones(len(positions), np.float32),
-      )
-      for shard, positions in found.items()
-    }
+    for shard, positions in found.items():
+      ordered = np.array(sorted(positions), np.int64)
+      yield shard, ordered, np.ones(len(positions))
 
   def _assign_main(self, main: Source) -> None:
     labels = list(_labels(main.index))

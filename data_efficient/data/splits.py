@@ -97,7 +97,7 @@ def assign(
         identity=identities[name],
         kept=plan.kept(name, index),
         shards=index.shards,
-        summary=plan.summary,
+        summary=lambda: plan.summary,
       )
   return Splits(
     *(

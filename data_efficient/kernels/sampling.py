@@ -20,11 +20,48 @@ Weights = Float[np.ndarray, " n"]
 
 
 class WeightSummary(NamedTuple):
-  """How uneven sampling weights are."""
+  """How uneven sampling weights are.
 
-  records: int  # with a weight
-  ratio: float  # largest over smallest weight, 1 when all are equal
-  effective_sample_size: float  # (Σw)² / Σw², from 1 to `records`
+  Sums are relative to the largest weight, so that no weight overflows.
+
+  Attributes:
+    records: with a weight.
+    largest: logarithm of the largest weight.
+    smallest: logarithm of the smallest.
+    total: Σw/max w.
+    squares: Σ(w/max w)².
+  """
+
+  records: int = 0
+  largest: float = -np.inf
+  smallest: float = np.inf
+  total: float = 0.0
+  squares: float = 0.0
+
+  @property
+  def ratio(self) -> float:
+    """Largest over smallest weight, from 1; ∞ beyond float64."""
+    with np.errstate(over="ignore"):
+      return float(np.exp(np.float64(self.largest) - self.smallest))
+
+  @property
+  def effective_sample_size(self) -> float:
+    """(Σw)²/Σw², from 1 to `records`."""
+    return self.total**2 / self.squares
+
+  def joined(self, other: "WeightSummary") -> "WeightSummary":
+    """The summary of both sets of weights."""
+    if not other.records:
+      return self
+    largest = max(self.largest, other.largest)
+    mine, theirs = np.exp([self.largest - largest, other.largest - largest])
+    return WeightSummary(
+      records=self.records + other.records,
+      largest=largest,
+      smallest=min(self.smallest, other.smallest),
+      total=float(self.total * mine + other.total * theirs),
+      squares=float(self.squares * mine**2 + other.squares * theirs**2),
+    )
 
 
 def uniforms(
@@ -89,25 +126,17 @@ def inverse_propensity_log_weights(
 
 
 def summarise_log_weights(log_weights: Weights) -> WeightSummary:
-  """Returns the weight ratio and effective sample size; NaN is left out.
-
-  Computed relative to the largest weight, so that no weight overflows.
-
-  Raises:
-    ValueError: no weight at all.
-  """
+  """Returns the summary of weights given as logarithms; NaN is left out."""
   present = log_weights[~np.isnan(log_weights)]
   if not present.size:
-    raise ValueError("no record has a weight")
+    return WeightSummary()
   relative = np.exp(present - present.max())
-  with np.errstate(over="ignore"):
-    ratio = float(np.exp(present.max() - present.min()))
   return WeightSummary(
     records=int(present.size),
-    ratio=ratio,
-    effective_sample_size=float(
-      relative.sum() ** 2 / np.square(relative).sum()
-    ),
+    largest=float(present.max()),
+    smallest=float(present.min()),
+    total=float(relative.sum()),
+    squares=float(np.square(relative).sum()),
   )
 
 

@@ -20,18 +20,12 @@ class Full:
   name: str = "full"
 
   def priorities(
-    self,
-    scores: interface.GivenByShard | None,
-    *,
-    shards: dict[str, int],
-    seed: int,
-  ) -> interface.ByShard:
+    self, shard: interface.Shard, *, seed: int
+  ) -> interface.Priorities:
     """Zero for every record, also for one without a score."""
-    del scores, seed
-    return interface.constant(0.0, None, shards=shards)
+    del seed
+    return interface.constant(0.0, shard._replace(scores=None))
 
-  def log_weights(
-    self, scores: interface.GivenByShard | None, *, shards: dict[str, int]
-  ) -> None:
+  def log_weights(self, shard: interface.Shard) -> None:
     """None: nothing is sampled."""
-    del scores, shards
+    del shard

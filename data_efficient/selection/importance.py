@@ -13,10 +13,10 @@ corpus's own loss, with less variance where it is rare.)
 import enum
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from data_efficient.kernels import sampling
-from data_efficient.selection import budget as budgets
-from data_efficient.selection import interface
+from data_efficient.selection import ranking
 
 
 class Weights(enum.StrEnum):
@@ -27,45 +27,21 @@ class Weights(enum.StrEnum):
 
 
 def weights(
-  priorities: interface.ByShard,
-  log_weights: interface.ByShard | None,
-  budget: budgets.Budget,
-  tokens: interface.GivenByShard | None = None,
-) -> interface.ByShard:
-  """One weight a kept record, in the order of `budget.cut`.
+  cut: ranking.Cut,
+  log_weights: Float64[np.ndarray, " k"],
+  amounts: Int64[np.ndarray, " k"] | None,
+) -> Float64[np.ndarray, " k"]:
+  """Returns 1/pᵢ of kept records.
 
-  1/pᵢ with `sampling.inclusion_probabilities`, given the other records' keys
-  (`budget.thresholds`), divided by its mean over the kept records.
+  p is `sampling.inclusion_probabilities`, given the other records' keys
+  (`ranking.Cut.thresholds`). Divide by its mean over all that are kept.
 
   Args:
-    priorities: log wᵢ + gumbelᵢ where there are sampling weights.
-    log_weights: of the selector; None where nothing is sampled.
-    budget: where the ranking is cut.
-    tokens: for budgets of tokens.
-
-  Returns:
-    float64, positive, of mean 1; exactly 1 where nothing is sampled, or all
-    sampling weights are equal.
-
-  Raises:
-    SelectionError: as `budget.cut`.
+    cut: of a ranking by log wᵢ + gumbelᵢ.
+    log_weights: log wᵢ of the kept records.
+    amounts: what each counts in the budget; None: 1 each.
   """
-  kept = budgets.cut(priorities, budget, tokens)
-  if log_weights is None or _all_equal(log_weights):
-    return {shard: np.ones(len(rows)) for shard, rows in kept.items()}
-  thresholds = budgets.thresholds(priorities, budget, tokens)
-  inverse = {
-    shard: 1
-    / sampling.inclusion_probabilities(
-      log_weights[shard][rows], thresholds[shard]
-    )
-    for shard, rows in kept.items()
-  }
-  mean = np.concatenate(list(inverse.values())).mean()
-  return {shard: values / mean for shard, values in inverse.items()}
-
-
-def _all_equal(log_weights: interface.ByShard) -> bool:
-  values = np.concatenate(list(log_weights.values()))
-  values = values[~np.isnan(values)]
-  return bool(np.all(values == values[:1]))
+  counts = np.ones(len(log_weights), np.int64) if amounts is None else amounts
+  return 1 / sampling.inclusion_probabilities(
+    log_weights, cut.thresholds(counts)
+  )

@@ -6,36 +6,48 @@ So every selector serves every budget, and a smaller budget's selection is a
 part of a larger one's.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import xxhash
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float, Shaped
 
-# Name of a shard to one value a record, in the order of the corpus. The axis
-# has no letter, since every shard has a length of its own.
-ByShard = dict[str, Float64[np.ndarray, "_"]]
-GivenByShard = dict[str, Shaped[np.ndarray, "_"]]
+Scores = Shaped[np.ndarray, " n"] | None
+Priorities = Float[np.ndarray, " n"]
 
 
 class SelectionError(ValueError):
   """A selection that cannot be made, and what to change."""
 
 
+class Shard(NamedTuple):
+  """The records that a selector ranks, in order.
+
+  Attributes:
+    name: of the shard.
+    records: how many records it has.
+    scores: one number a record, NaN where there is none; None for a selector
+      that reads none.
+  """
+
+  name: str
+  records: int
+  scores: Scores = None
+
+
 @runtime_checkable
 class Selector(Protocol):
-  """Scores to priorities, in float64 on the host."""
+  """Scores to priorities, on the host; a shard at a time.
+
+  What a record gets depends on itself alone, not on other records.
+  """
 
   name: str
 
-  def priorities(
-    self, scores: GivenByShard | None, *, shards: dict[str, int], seed: int
-  ) -> ByShard:
+  def priorities(self, shard: Shard, *, seed: int) -> Priorities:
     """One priority a record; NaN for a record that must not be kept."""
 
-  def log_weights(
-    self, scores: GivenByShard | None, *, shards: dict[str, int]
-  ) -> ByShard | None:
+  def log_weights(self, shard: Shard) -> Priorities | None:
     """Log sampling weight of each record; None where nothing is sampled."""
 
 
@@ -44,52 +56,33 @@ def stream(shard: str) -> int:
   return xxhash.xxh3_64_intdigest(shard.encode("utf-8"))
 
 
-def constant(
-  value: float, scores: GivenByShard | None, *, shards: dict[str, int]
-) -> ByShard:
+def constant(value: float, shard: Shard) -> Priorities:
   """One value for all records, NaN where there are scores and one is NaN."""
-  if scores is None:
-    return {shard: np.full(count, value) for shard, count in shards.items()}
-  return {
-    shard: np.where(np.isnan(values), np.nan, value)
-    for shard, values in checked(scores, shards=shards).items()
-  }
+  if shard.scores is None:
+    return np.full(shard.records, value)
+  return np.where(np.isnan(checked(shard)), np.nan, value)
 
 
-def checked(scores: GivenByShard | None, *, shards: dict[str, int]) -> ByShard:
-  """Returns the scores in float64, in the corpus's order of shards.
+def checked(shard: Shard) -> Shaped[np.ndarray, " n"]:
+  """Returns the scores.
 
   Raises:
-    SelectionError: no scores, or not one a record of each shard.
+    SelectionError: no scores, or not one a record.
   """
-  if scores is None:
+  if shard.scores is None:
     raise SelectionError(
       "this selector needs scores; run the verb `score` first and name its "
       "directory"
     )
-  check_lengths(scores, shards=shards, what="scores")
-  return {shard: np.asarray(scores[shard], np.float64) for shard in shards}
+  check_length(shard.scores, shard=shard, what="scores")
+  return shard.scores
 
 
-def check_lengths(
-  values: GivenByShard, *, shards: dict[str, int], what: str
-) -> None:
-  """Raises SelectionError unless there is one value a record of each shard."""
-  for shard, count in shards.items():
-    if shard not in values:
-      raise SelectionError(
-        f"no {what} of shard {shard!r}, which has {count} records; they were "
-        "made from another corpus, make them again from this one"
-      )
-    if len(values[shard]) != count:
-      raise SelectionError(
-        f"{len(values[shard])} {what} for the {count} records of shard "
-        f"{shard!r}; they were made from another corpus, make them again from "
-        "this one"
-      )
-  unknown = [shard for shard in values if shard not in shards]
-  if unknown:
+def check_length(values: np.ndarray, *, shard: Shard, what: str) -> None:
+  """Raises SelectionError unless there is one value a record."""
+  if len(values) != shard.records:
     raise SelectionError(
-      f"{what} of shard {unknown[0]!r}, which the corpus does not have; they "
-      "were made from another corpus, make them again from this one"
+      f"{len(values)} {what} for the {shard.records} records of shard "
+      f"{shard.name!r}; they were made from another corpus, make them again "
+      "from this one"
     )

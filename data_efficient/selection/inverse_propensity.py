@@ -9,8 +9,6 @@ opposite and is a misprint.
 
 import dataclasses
 
-import numpy as np
-
 from data_efficient.kernels import sampling
 from data_efficient.selection import interface, random
 
@@ -26,34 +24,22 @@ class InversePropensity:
   name: str = "inverse_propensity"
 
   def priorities(
-    self,
-    scores: interface.GivenByShard | None,
-    *,
-    shards: dict[str, int],
-    seed: int,
-  ) -> interface.ByShard:
+    self, shard: interface.Shard, *, seed: int
+  ) -> interface.Priorities:
     """log(1/S) + Gumbel of each record; NaN where S is NaN.
 
     Raises:
       SelectionError: no scores, or a score that is not positive and finite.
     """
-    return random.add_keys(self.log_weights(scores, shards=shards), seed=seed)
+    return random.add_keys(self.log_weights(shard), shard.name, seed=seed)
 
-  def log_weights(
-    self, scores: interface.GivenByShard | None, *, shards: dict[str, int]
-  ) -> interface.ByShard:
+  def log_weights(self, shard: interface.Shard) -> interface.Priorities:
     """−log S of each record; NaN where S is NaN."""
-    given = interface.checked(scores, shards=shards)
-    return {
-      shard: _log_weights(shard, values) for shard, values in given.items()
-    }
-
-
-def _log_weights(shard: str, values: np.ndarray) -> np.ndarray:
-  try:
-    return sampling.inverse_propensity_log_weights(values)
-  except ValueError as error:
-    raise interface.SelectionError(
-      f"shard {shard!r}: {error}; this selector reads the scores of Density, "
-      "log-probabilities want Top"
-    ) from error
+    densities = interface.checked(shard)
+    try:
+      return sampling.inverse_propensity_log_weights(densities)
+    except ValueError as error:
+      raise interface.SelectionError(
+        f"shard {shard.name!r}: {error}; this selector reads the scores of "
+        "Density, log-probabilities want Top"
+      ) from error

@@ -3,8 +3,6 @@
 
 import dataclasses
 
-import numpy as np
-
 from data_efficient.kernels import sampling
 from data_efficient.selection import interface
 
@@ -23,24 +21,19 @@ class Random:
   name: str = "random"
 
   def priorities(
-    self,
-    scores: interface.GivenByShard | None,
-    *,
-    shards: dict[str, int],
-    seed: int,
-  ) -> interface.ByShard:
+    self, shard: interface.Shard, *, seed: int
+  ) -> interface.Priorities:
     """One Gumbel key a record; of the scores, only NaN matters."""
-    weights = self.log_weights(scores, shards=shards)
-    return add_keys(weights, seed=seed)
+    return add_keys(self.log_weights(shard), shard.name, seed=seed)
 
-  def log_weights(
-    self, scores: interface.GivenByShard | None, *, shards: dict[str, int]
-  ) -> interface.ByShard:
+  def log_weights(self, shard: interface.Shard) -> interface.Priorities:
     """Zero: all weights are 1."""
-    return interface.constant(0.0, scores, shards=shards)
+    return interface.constant(0.0, shard)
 
 
-def add_keys(log_weights: interface.ByShard, *, seed: int) -> interface.ByShard:
+def add_keys(
+  log_weights: interface.Priorities, shard: str, *, seed: int
+) -> interface.Priorities:
   """Returns log wᵢ + gumbelᵢ: its k largest are a weighted sample of k.
 
   The key of a record depends on (seed, name of its shard, position).
@@ -52,13 +45,6 @@ def add_keys(log_weights: interface.ByShard, *, seed: int) -> interface.ByShard:
     raise interface.SelectionError(
       f"the seed must be from 0 to 2⁶⁴ − 1, got {seed}"
     )
-  return {
-    shard: weights + _keys(shard, weights, seed=seed)
-    for shard, weights in log_weights.items()
-  }
-
-
-def _keys(shard: str, weights: np.ndarray, *, seed: int) -> np.ndarray:
-  return sampling.gumbels(
-    seed=seed, stream=interface.stream(shard), count=len(weights)
+  return log_weights + sampling.gumbels(
+    seed=seed, stream=interface.stream(shard), count=len(log_weights)
   )

@@ -15,7 +15,13 @@ from data_efficient.data import (
   selecting,
   selections,
 )
-from data_efficient.selection import budget, full, inverse_propensity, top
+from data_efficient.selection import (
+  budget,
+  full,
+  inverse_propensity,
+  random,
+  top,
+)
 from data_efficient.selection.interface import SelectionError
 from tests.data import fakes, splits_test
 
@@ -29,12 +35,12 @@ class SlowTop:
   calls: list
   name: str = "top"
 
-  def priorities(self, scores, *, shards, seed):
+  def priorities(self, shard, *, seed):
     self.calls.append(seed)
     time.sleep(0.3)
-    return top.Top(highest=True).priorities(scores, shards=shards, seed=seed)
+    return top.Top(highest=True).priorities(shard, seed=seed)
 
-  def log_weights(self, scores, *, shards):
+  def log_weights(self, shard):
     return None
 
 
@@ -168,10 +174,56 @@ def test_importance_weights_are_kept_beside_the_positions(recipe, tmp_path):
   made = weighted.select(tmp_path / "kept")
   weights = made.weights("web")
   assert weights.mean() == pytest.approx(1) and weights.std() > 0.1
+  log_weights = -np.log(
+    score_sets.ScoreSet.open(recipe.scores).read(["score"])["score"]["web"]
+  )[recipe.corpus.mask(["pool"])["web"]]
+  sizes = np.exp(log_weights)
+  assert made.summary["weight_ratio"] == pytest.approx(
+    sizes.max() / sizes.min(), rel=1e-5
+  )
+  assert made.summary["effective_sample_size"] == pytest.approx(
+    sizes.sum() ** 2 / (sizes**2).sum(), rel=1e-5
+  )
   plain = _changed(weighted, weights="none").select(tmp_path / "plain")
   assert plain.positions("web").tolist() == made.positions(
     "web"
   ).tolist() and set(plain.weights("web").tolist()) == {1.0}
+
+
+def test_the_summary_counts_the_pool(recipe, tmp_path):
+  made = _changed(recipe, budget=budget.examples(7)).select(tmp_path / "kept")
+  pool = recipe.corpus.mask(["pool"])["web"]
+  values = score_sets.ScoreSet.open(recipe.scores).read(["score"])["score"]
+  kept = np.sort(values["web"][pool])[::-1][:7]
+  assert made.summary["threshold"] == pytest.approx(kept[-1])
+  sources = made.summary.pop("sources")
+  assert sum(sources.values()) == 7
+  del made.summary["threshold"]
+  assert made.summary == {
+    "records": pool.sum(),
+    "scorable_records": pool.sum(),
+    "kept_records": 7,
+    "kept_fraction": 7 / pool.sum(),
+    "tokens": 10 * pool.sum(),
+    "kept_tokens": 70,
+    "kept_token_fraction": 7 / pool.sum(),
+  }
+
+
+@pytest.mark.parametrize(
+  "selector", [random.Random(), full.Full(), top.Top(highest=True)]
+)
+def test_where_no_record_is_likelier_all_weigh_one(recipe, tmp_path, selector):
+  made = _changed(recipe, selector=selector, weights="importance")
+  assert set(made.select(tmp_path / "kept").weights("web").tolist()) == {1.0}
+
+
+def test_examples_can_be_kept_without_token_counts(recipe, tmp_path):
+  alone = _changed(recipe, budget=budget.examples(7), token_counts=None)
+  made = alone.select(tmp_path / "kept")
+  assert made.records == 7 and "tokens" not in made.summary
+  with pytest.raises(SelectionError, match="needs the token count"):
+    _changed(recipe, token_counts=None).select(tmp_path / "none")
 
 
 def test_unknown_weights_are_refused(recipe, tmp_path):

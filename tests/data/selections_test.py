@@ -19,9 +19,9 @@ def _write(directory, **kept):
   return selections.write(
     directory,
     identity={"corpus": CORPUS, "sampler": "top"},
-    kept=kept,
+    kept=[(shard, *pair) for shard, pair in kept.items()],
     shards=SHARDS,
-    summary={"kept": 3},
+    summary=lambda: {"kept": 3},
   )
 
 
@@ -46,7 +46,7 @@ def test_round_trip(tmp_path):
 @pytest.mark.parametrize(
   "kept, message",
   [
-    ({"c": _kept(0)}, "unknown shards"),
+    ({"c": _kept(0)}, "unknown shard"),
     ({"a": _kept(6)}, "within 0 … 5"),
     ({"a": _kept(-1)}, "within 0 … 5"),
     ({"a": _kept(2, 2)}, "ascend"),
@@ -55,10 +55,13 @@ def test_round_trip(tmp_path):
     ({"a": (np.array([1, 2]), np.array([1.0]))}, "positions for"),
   ],
 )
-def test_bad_selections_leave_nothing(tmp_path, kept, message):
+def test_bad_selections_are_never_finished(tmp_path, kept, message):
   with pytest.raises(artifacts.ArtifactError, match=message):
-    _write(tmp_path / "x", **kept)
-  assert not (tmp_path / "x").exists()
+    _write(tmp_path, **kept)
+  assert not artifacts.is_complete(tmp_path, kind=selections.KIND)
+  # What was right before it is kept, and not asked for twice.
+  whole = _write(tmp_path, b=_kept(3), a=_kept(1))
+  assert whole.positions("a").tolist() == [1]
 
 
 def test_other_corpus_is_refused(tmp_path):
@@ -81,9 +84,9 @@ def test_index_describes_what_is_checked(tmp_path):
   written = selections.write(
     tmp_path / "selection",
     identity={"corpus": index.describe()},
-    kept={},
+    kept=(),
     shards=index.shards,
-    summary={},
+    summary=dict,
   )
   written.check_corpus(corpus_index.open_index(tmp_path / "index").describe())
   assert written.records == 0

@@ -87,9 +87,9 @@ def select(index, directory, share):
   return selections.write(
     directory,
     identity={"corpus": index.describe()},
-    kept={shard: (rows, 1 + rows / 64) for shard, rows in kept.items()},
+    kept=[(shard, rows, 1 + rows / 64) for shard, rows in kept.items()],
     shards=index.shards,
-    summary={},
+    summary=dict,
   )
 
 

@@ -82,9 +82,9 @@ def _weighing(parts, directory, weight):
   other = selections.write(
     directory,
     identity={"corpus": index.describe()},
-    kept={shard: (some, weight(shard, some)) for shard, some in rows.items()},
+    kept=[(shard, some, weight(shard, some)) for shard, some in rows.items()],
     shards=index.shards,
-    summary={},
+    summary=dict,
   )
   return corpus, index, other
 

@@ -134,7 +134,8 @@ def test_weight_summary_is_its_definition():
 
 def test_equal_weights_are_worth_all_records():
   summary = sampling.summarise_log_weights(np.full(10, -3.0))
-  assert summary == (10, 1.0, 10.0)
+  assert (summary.records, summary.ratio) == (10, 1.0)
+  assert summary.effective_sample_size == 10
 
 
 def test_a_ratio_beyond_float64_is_infinite_and_silent():
@@ -143,6 +144,12 @@ def test_a_ratio_beyond_float64_is_infinite_and_silent():
   assert summary.effective_sample_size == 1
 
 
-def test_no_weight_is_refused():
-  with pytest.raises(ValueError, match="no record has a weight"):
-    sampling.summarise_log_weights(np.array([np.nan]))
+def test_summaries_of_parts_join_to_that_of_the_whole():
+  log_weights = np.random.default_rng(0).normal(scale=300, size=60)
+  whole = sampling.summarise_log_weights(log_weights)
+  joined = sampling.WeightSummary()
+  for part in np.split(log_weights, [0, 7, 7, 40]):
+    joined = joined.joined(sampling.summarise_log_weights(part))
+  assert joined == pytest.approx(whole)
+  nothing = sampling.summarise_log_weights(np.array([np.nan]))
+  assert nothing.records == 0 and whole.joined(nothing) == whole

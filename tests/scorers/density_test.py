@@ -6,7 +6,7 @@ import pytest
 
 from data_efficient.kernels import kernel_density
 from data_efficient.scorers import bandwidth, density
-from data_efficient.selection import budget, inverse_propensity
+from data_efficient.selection import interface, inverse_propensity
 
 
 def make(width=1.0, **changes):
@@ -37,11 +37,11 @@ def prepared(vectors, *, cuts=None, **settings):
 
 def kept_labels(vectors, labels, *, width, count, seed=0):
   scorer = prepared(vectors, width=width)
-  scores = {"s": scorer.score(vectors).columns["score"]}
+  scores = scorer.score(vectors).columns["score"]
   priorities = inverse_propensity.InversePropensity().priorities(
-    scores, shards={"s": len(vectors)}, seed=seed
+    interface.Shard("s", len(vectors), scores), seed=seed
   )
-  kept = budget.cut(priorities, budget.examples(count))["s"]
+  kept = np.argsort(-priorities)[:count]
   return np.bincount(labels[kept], minlength=labels.max() + 1)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from data_efficient.selection import budget
 from data_efficient.selection.interface import SelectionError
+from tests.selection import by_shard
 
 
 def one_shard(*values):
@@ -41,7 +42,7 @@ def as_lists(kept):
 @pytest.mark.parametrize("count", [1, 7, 20])
 def test_examples_are_exact_and_in_order(count):
   priorities = random_priorities()
-  kept = budget.cut(priorities, budget.examples(count))
+  kept = by_shard.cut(priorities, budget.examples(count))
   assert sum(len(p) for p in kept.values()) == count
   assert as_lists(kept) == _cut_by_sorting(priorities, count, lambda s, p: 1)
   assert all(p.dtype == np.int64 for p in kept.values())
@@ -52,7 +53,7 @@ def test_tokens_stop_at_the_record_that_meets_the_budget(wanted):
   priorities = random_priorities()
   generator = np.random.default_rng(1)
   counts = {s: generator.integers(0, 9, len(v)) for s, v in priorities.items()}
-  kept = budget.cut(priorities, budget.tokens(wanted), counts)
+  kept = by_shard.cut(priorities, budget.tokens(wanted), counts)
   assert as_lists(kept) == _cut_by_sorting(
     priorities, wanted, lambda s, p: counts[s][p]
   )
@@ -62,7 +63,7 @@ def test_the_token_budget_is_met_but_not_by_more_than_a_record():
   counts = {"s": np.array([3, 4, 5, 6])}
   priorities = one_shard(4, 3, 2, 1)
   for wanted, records in ((3, 1), (4, 2), (7, 2), (8, 3), (18, 4)):
-    kept = budget.cut(priorities, budget.tokens(wanted), counts)
+    kept = by_shard.cut(priorities, budget.tokens(wanted), counts)
     assert len(kept["s"]) == records
 
 
@@ -74,17 +75,17 @@ def test_fractions_are_the_decimal_numbers_that_were_typed(
   fraction, total, expected
 ):
   priorities = {"s": np.arange(total, dtype=np.float64)}
-  kept = budget.cut(priorities, budget.fraction_of_examples(fraction))
+  kept = by_shard.cut(priorities, budget.fraction_of_examples(fraction))
   assert len(kept["s"]) == expected
 
 
 def test_a_fraction_of_tokens_counts_all_tokens():
   priorities = one_shard(3, np.nan, 1, 2)
   counts = {"s": np.float32([10, 70, 10, 10])}
-  kept = budget.cut(priorities, budget.fraction_of_tokens(0.2), counts)
+  kept = by_shard.cut(priorities, budget.fraction_of_tokens(0.2), counts)
   assert kept["s"].tolist() == [0, 3]
   # 0.1 · 30 is above 3 in binary; one record of 3 tokens is still enough.
-  kept = budget.cut(
+  kept = by_shard.cut(
     one_shard(2, 1), budget.fraction_of_tokens(0.1), {"s": np.array([3, 27])}
   )
   assert kept["s"].tolist() == [0]
@@ -93,7 +94,7 @@ def test_a_fraction_of_tokens_counts_all_tokens():
 def test_ties_go_to_the_earlier_shard_and_position():
   # Long enough for a sort that is not stable to show it.
   priorities = {"z": np.zeros(300), "a": np.arange(400) % 2.0}
-  kept = budget.cut(priorities, budget.examples(510))
+  kept = by_shard.cut(priorities, budget.examples(510))
   assert as_lists(kept) == {
     "z": list(range(300)),
     "a": sorted([*range(1, 400, 2), *range(0, 20, 2)]),
@@ -101,12 +102,12 @@ def test_ties_go_to_the_earlier_shard_and_position():
 
 
 def test_shards_with_nothing_kept_are_listed():
-  kept = budget.cut({"a": np.zeros(2), "b": np.ones(2)}, budget.examples(2))
+  kept = by_shard.cut({"a": np.zeros(2), "b": np.ones(2)}, budget.examples(2))
   assert as_lists(kept) == {"a": [], "b": [0, 1]}
 
 
 def test_lowest_priorities_are_still_priorities():
-  kept = budget.cut(one_shard(-np.inf, 0, np.nan), budget.examples(2))
+  kept = by_shard.cut(one_shard(-np.inf, 0, np.nan), budget.examples(2))
   assert kept["s"].tolist() == [0, 1]
 
 
@@ -128,7 +129,7 @@ def test_counts_below_one_are_refused(kind, count):
 
 def test_a_fraction_of_too_little_is_refused():
   with pytest.raises(SelectionError, match="larger fraction"):
-    budget.cut(one_shard(1, 2), budget.fraction_of_examples(0.1))
+    by_shard.cut(one_shard(1, 2), budget.fraction_of_examples(0.1))
 
 
 @pytest.mark.parametrize(
@@ -143,20 +144,19 @@ def test_a_fraction_of_too_little_is_refused():
 def test_more_than_can_be_kept_is_refused_with_the_most(asked, message):
   priorities = one_shard(1, np.nan, 2, np.nan)
   with pytest.raises(SelectionError, match=message):
-    budget.cut(priorities, asked, {"s": np.full(4, 10)})
+    by_shard.cut(priorities, asked, {"s": np.full(4, 10)})
 
 
 def test_nothing_to_keep_is_refused():
   with pytest.raises(SelectionError, match="only 0 can be kept"):
-    budget.cut(one_shard(np.nan), budget.examples(1))
+    by_shard.cut(one_shard(np.nan), budget.examples(1))
   with pytest.raises(SelectionError, match="only 0 can be kept"):
-    budget.cut({}, budget.tokens(1), {})
+    by_shard.cut({}, budget.tokens(1), {})
 
 
 @pytest.mark.parametrize(
   "counts,message",
   [
-    (None, "needs the token count"),
     ({"s": np.array([1])}, "1 token counts for the 2 records"),
     ({"s": np.array([1, np.nan])}, "position 1: the token count is nan"),
     ({"s": np.array([-1, 1])}, "position 0: the token count is -1"),
@@ -164,36 +164,12 @@ def test_nothing_to_keep_is_refused():
 )
 def test_missing_token_counts_are_refused(counts, message):
   with pytest.raises(SelectionError, match=message):
-    budget.cut(one_shard(1, 2), budget.tokens(1), counts)
-
-
-def test_the_summary_says_what_was_kept():
-  priorities = one_shard(4, 3, np.nan, 1)
-  counts = {"s": np.array([10, 20, 30, 40])}
-  log_weights = {"s": np.log([1, 1, np.nan, 4])}
-  kept = budget.cut(priorities, budget.examples(2))
-  assert budget.summary(
-    priorities, kept, tokens=counts, log_weights=log_weights
-  ) == pytest.approx(
-    {
-      "records": 4,
-      "scorable_records": 3,
-      "kept_records": 2,
-      "kept_fraction": 0.5,
-      "threshold": 3.0,
-      "tokens": 100,
-      "kept_tokens": 30,
-      "kept_token_fraction": 0.3,
-      "weight_ratio": 4.0,
-      "effective_sample_size": 2.0,
-      "effective_sample_share": 2 / 3,
-    }
-  )
+    by_shard.cut(one_shard(1, 2), budget.tokens(1), counts)
 
 
 def test_token_sums_are_exact_beyond_float32():
   counts = {"s": np.float32([2**24, 1, 1])}
-  priorities = one_shard(3, 2, 1)
-  kept = budget.cut(priorities, budget.fraction_of_tokens(1.0), counts)
-  facts = budget.summary(priorities, kept, tokens=counts)
-  assert facts["kept_tokens"] == facts["tokens"] == 2**24 + 2
+  amount = budget.fraction_of_tokens(1.0)
+  candidates = by_shard.candidates(one_shard(3, 2, 1), amount, counts)
+  _, found = budget.cut(candidates, amount)
+  assert found.amount == found.available == 2**24 + 2

@@ -15,6 +15,7 @@ from data_efficient.selection import (
   random,
   top,
 )
+from tests.selection import by_shard
 
 SHARDS = {"b": 700, "a": 300}
 SELECTORS = [
@@ -35,8 +36,8 @@ def scores(shards, seed=0):
 
 
 def keep(selector, given, shards, amount, seed=0):
-  priorities = selector.priorities(given, shards=shards, seed=seed)
-  return budget.cut(priorities, budget.examples(amount))
+  priorities = by_shard.priorities(selector, given, shards, seed)
+  return by_shard.cut(priorities, budget.examples(amount))
 
 
 def identities(kept):
@@ -89,22 +90,6 @@ def test_smaller_budgets_are_inside_larger_ones(selector):
   assert identities(tenth) < identities(fifth)
 
 
-@pytest.mark.parametrize("selector", SELECTORS)
-def test_shards_may_be_scored_and_processed_in_any_order(selector):
-  given = scores(SHARDS)
-  whole = selector.priorities(given, shards=SHARDS, seed=3)
-  reordered = selector.priorities(
-    dict(reversed(given.items())), shards=SHARDS, seed=3
-  )
-  assert list(reordered) == list(SHARDS)
-  for shard, count in SHARDS.items():
-    alone = selector.priorities(
-      {shard: given[shard]}, shards={shard: count}, seed=3
-    )
-    np.testing.assert_array_equal(whole[shard], alone[shard])
-    np.testing.assert_array_equal(whole[shard], reordered[shard])
-
-
 def test_a_constant_density_is_random_sampling():
   constant = {shard: np.full(n, 0.3) for shard, n in SHARDS.items()}
   weighted = keep(inverse_propensity.InversePropensity(), constant, SHARDS, 50)
@@ -113,8 +98,10 @@ def test_a_constant_density_is_random_sampling():
 
 
 def test_seeds_and_shards_have_keys_of_their_own():
-  first = random.Random().priorities(None, shards={"x": 9, "y": 9}, seed=0)
-  second = random.Random().priorities(None, shards={"x": 9, "y": 9}, seed=1)
+  shards = {"x": 9, "y": 9}
+  first, second = (
+    by_shard.priorities(random.Random(), None, shards, seed) for seed in (0, 1)
+  )
   keys = np.concatenate([*first.values(), *second.values()])
   assert len(np.unique(keys)) == 36
 
@@ -145,32 +132,23 @@ def test_unscorable_records_are_never_kept(selector):
 @pytest.mark.parametrize("selector", SELECTORS[1:4])
 def test_missing_scores_are_refused(selector):
   with pytest.raises(interface.SelectionError, match="needs scores"):
-    selector.priorities(None, shards=SHARDS, seed=0)
+    selector.priorities(interface.Shard("a", 300), seed=0)
 
 
-@pytest.mark.parametrize(
-  "given,message",
-  [
-    ({"a": np.ones(300)}, "no scores of shard 'b', which has 700"),
-    ({"a": np.ones(1), "b": np.ones(700)}, "1 scores for the 300 records"),
-    (
-      {"a": np.ones(300), "b": np.ones(700), "c": np.ones(1)},
-      "'c', which the corpus does not have",
-    ),
-  ],
-)
-def test_scores_of_another_corpus_are_refused(given, message):
+def test_scores_of_another_corpus_are_refused():
+  shard = interface.Shard("a", 300, np.ones(1))
+  message = "1 scores for the 300 records of shard 'a'"
   with pytest.raises(interface.SelectionError, match=message):
-    top.Top(highest=True).priorities(given, shards=SHARDS, seed=0)
+    top.Top(highest=True).priorities(shard, seed=0)
 
 
 def test_log_probabilities_are_no_densities():
   with pytest.raises(interface.SelectionError, match="shard 's'.*index 1"):
     inverse_propensity.InversePropensity().priorities(
-      {"s": np.array([0.5, -2.0])}, shards={"s": 2}, seed=0
+      interface.Shard("s", 2, np.array([0.5, -2.0])), seed=0
     )
 
 
 def test_a_negative_seed_is_refused():
   with pytest.raises(interface.SelectionError, match="the seed must be"):
-    random.Random().priorities(None, shards=SHARDS, seed=-1)
+    random.Random().priorities(interface.Shard("a", 9), seed=-1)
