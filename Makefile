@@ -22,7 +22,7 @@ COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
   CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))$(if $(IN_DISTRIBUTION), \
   IN_DISTRIBUTION=$(IN_DISTRIBUTION))$(if $(JUDGE), JUDGE=$(JUDGE))
 
-.PHONY: quickstart test lint tpu t5x beam clean
+.PHONY: quickstart test lint parity faults tpu t5x beam benchmark clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
@@ -39,6 +39,20 @@ test: $(VENV)/test
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Proofs that take longer: against independent implementations and other meshes,
+# and runs that are stopped.
+parity: $(VENV)/test
+	$(BIN)/python -m pytest tests/parity
+
+faults: $(VENV)/test
+	$(BIN)/python -m pytest tests/faults
+
+# Each measures both sides in one run; the last line of each is JSON.
+BENCHMARKS ?= filter train_step task_build
+benchmark: $(VENV)/test
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
 
 # Compiles kernels, scoring and train steps for TPUs; needs no TPU. libtpu has
 # a folder of its own: where it is importable, every JAX process looks for a TPU.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which process this is; `stopping_test` starts two real ones."""
+"""Which process this is; `make faults` starts two real ones."""
 
 import jax
 import pytest

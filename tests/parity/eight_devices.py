@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run by `local_test` in a process that has eight CPU devices."""
+"""Run by `meshes_test` in a process that has eight CPU devices."""
 
 import functools
 from typing import NamedTuple
