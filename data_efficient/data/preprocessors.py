@@ -13,20 +13,28 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+_BATCH = 128  # examples that go through an op together
 
-@seqio.map_over_dataset
-def identify_by_tfds_id(example, *, text_feature: str):
-  """{"text", "shard", "position"} of an example that has a `tfds_id`.
+
+def identify_by_tfds_id(dataset: tf.data.Dataset, *, text_feature: str):
+  """{"text", "shard", "position"} of examples that have a `tfds_id`.
 
   TFDS writes `NAME-SPLIT.tfrecord-00012-of-01024__123`: file, row.
   """
-  shard = tf.strings.regex_replace(example["tfds_id"], r"__\d+$", "")
-  row = tf.strings.regex_replace(example["tfds_id"], r"^.*__", "")
-  return {
-    "text": example[text_feature],
-    "shard": shard,
-    "position": tf.strings.to_number(row, tf.int64),
-  }
+
+  def named(example):
+    return {"text": example[text_feature], "id": example["tfds_id"]}
+
+  def identified(batch):
+    row = tf.strings.regex_replace(batch["id"], r"^.*__", "")
+    return {
+      "text": batch["text"],
+      "shard": tf.strings.regex_replace(batch["id"], r"__\d+$", ""),
+      "position": tf.strings.to_number(row, tf.int64),
+    }
+
+  # An op on one example costs as much as on many.
+  return dataset.map(named).batch(_BATCH).map(identified).unbatch()
 
 
 @seqio.map_over_dataset
