@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 
 from data_efficient.models import encoder_decoder
+from tests import networks
 
 # Few buckets, so that the logarithmic ones are reached by short sequences.
-CONFIG = encoder_decoder.T5Config(
+CONFIG = networks.t5(
   vocab_size=40,
-  emb_dim=16,
-  num_heads=2,
-  head_dim=8,
   mlp_dim=24,
-  num_encoder_layers=2,
-  num_decoder_layers=2,
-  dtype="float32",
-  dropout_rate=0.0,
-  embedding_init_stddev=1.0,
+  layers=2,
   relative_attention_num_buckets=8,
   relative_attention_max_distance=10,
 )

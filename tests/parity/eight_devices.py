@@ -9,25 +9,21 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from data_efficient.models import encoder_decoder, partitioning
+from data_efficient.models import partitioning
 from data_efficient.training import local, optimizers, step
 from data_efficient.training.run import Run
+from tests import networks
 
 STEPS, BATCH = 20, 16
 # Microbatches, and the devices that share one copy of the model.
 MESHES = [(1, 1), (1, 4), (1, 8), (2, 4)]
 
 # Wide enough for Adafactor to factor its second moments (from 128 on).
-NETWORK = encoder_decoder.T5Config(
+NETWORK = networks.t5(
   vocab_size=256,
   emb_dim=128,
   num_heads=8,
-  head_dim=16,
   mlp_dim=128,
-  num_encoder_layers=1,
-  num_decoder_layers=1,
-  dtype="float32",
-  dropout_rate=0.0,
   embedding_init_stddev=0.1,
 )
 RUN = Run(

@@ -8,19 +8,9 @@ import pytest
 from data_efficient.models import encoder_decoder
 from data_efficient.scorers import ask_llm, batching, embedding, prompts
 from data_efficient.scorers import interface as scorers
+from tests import networks
 
-CONFIG = encoder_decoder.T5Config(
-  vocab_size=64,
-  emb_dim=16,
-  num_heads=2,
-  head_dim=8,
-  mlp_dim=32,
-  num_encoder_layers=1,
-  num_decoder_layers=1,
-  dtype="float32",
-  dropout_rate=0.0,
-  embedding_init_stddev=1.0,
-)
+CONFIG = networks.t5(vocab_size=64)
 
 
 class Letters:

@@ -3,23 +3,14 @@
 
 import random
 
-from data_efficient.models import encoder_decoder
 from data_efficient.training import metrics, optimizers
 from data_efficient.training.run import Run
+from tests import networks
 
 LENGTHS = {"inputs": 14, "targets": 12}
 # Dimensions of 128 and more, so that Adafactor factors.
-NETWORK = encoder_decoder.T5Config(
-  vocab_size=384,
-  emb_dim=128,
-  num_heads=4,
-  head_dim=32,
-  mlp_dim=160,
-  num_encoder_layers=2,
-  num_decoder_layers=2,
-  dtype="float32",
-  dropout_rate=0.0,
-  embedding_init_stddev=1.0,
+NETWORK = networks.t5(
+  vocab_size=384, emb_dim=128, num_heads=4, mlp_dim=160, layers=2
 )
 
 

@@ -4,22 +4,11 @@
 import seqio
 import tensorflow as tf
 
-from data_efficient.models import encoder_decoder
 from data_efficient.training import optimizers
 from data_efficient.training.run import Run
+from tests import networks
 
-CONFIG = encoder_decoder.T5Config(
-  vocab_size=384,
-  emb_dim=16,
-  num_heads=2,
-  head_dim=8,
-  mlp_dim=32,
-  num_encoder_layers=1,
-  num_decoder_layers=1,
-  dtype="float32",
-  dropout_rate=0.0,
-  embedding_init_stddev=0.1,
-)
+CONFIG = networks.t5(vocab_size=384, embedding_init_stddev=0.1)
 LINES = [f"line {number} of a small corpus" for number in range(40)]
 
 
