@@ -11,7 +11,7 @@ import numpy as np
 from data_efficient import progress
 from data_efficient.cli import cost
 from data_efficient.cli import scope as scopes
-from data_efficient.data import prepared, records, score_sets
+from data_efficient.data import prepared, records, score_set_writer, score_sets
 from data_efficient.scorers import interface, runner
 
 _BLOCK = 1024
@@ -49,7 +49,7 @@ def score(
     "numerics": {"backend": jax.default_backend(), "precision": "float32"},
   }
   with (
-    score_sets.ScoreSetWriter(
+    score_set_writer.ScoreSetWriter(
       output,
       identity=identity,
       shards=index.shards,

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from data_efficient.data import artifacts, score_columns
 from data_efficient.data.artifacts import ArtifactError
@@ -47,138 +46,6 @@ class ScorePart(NamedTuple):
   columns: dict[str, np.ndarray]
 
 
-class ScoreSetWriter:
-  """Writes a score set part by part, in any order, and resumes.
-
-  Args:
-    directory: where it goes.
-    identity: {"corpus": `CorpusIndex.describe()`, "scorer", "numerics", …};
-      part_records is added.
-    shards: records in each shard, in the corpus's order.
-    part_records: records a part, from 1.
-
-  Raises:
-    ArtifactError: another writer works there, or a score set of another
-      identity lies there; names what differs.
-  """
-
-  def __init__(
-    self,
-    directory: artifacts.PathLike,
-    *,
-    identity: dict[str, Any],
-    shards: Mapping[str, int],
-    part_records: int,
-  ):
-    if part_records < 1 or "corpus" not in identity:
-      raise ArtifactError(
-        f"{directory}: part_records = {part_records} and identity with "
-        f"{', '.join(identity)}; expected at least 1, and a corpus"
-      )
-    self._keys = _part_keys(shards, part_records)
-    self._shards = dict(shards)
-    identity = {**identity, "part_records": part_records}
-    self._writer = artifacts.Writer(directory, kind=KIND, identity=identity)
-
-  @property
-  def complete(self) -> bool:
-    """Whether nothing is left to do."""
-    return self._writer.complete
-
-  def missing_parts(self) -> list[PartKey]:
-    """Returns the parts that are still to be written, in corpus order."""
-    return [
-      key for part, key in self._keys.items() if not self._writer.has(part)
-    ]
-
-  def write(
-    self,
-    part: PartKey,
-    *,
-    fingerprints: np.ndarray,
-    statuses: Sequence[str],
-    columns: Mapping[str, np.ndarray],
-  ) -> None:
-    """Writes one part.
-
-    Args:
-      part: one of `missing_parts()`.
-      fingerprints: uint64 [records].
-      statuses: "scored", "not_requested" or "unscorable(reason)" [records].
-      columns: "score" (float32) and others: [records] of numbers or
-        [records, dimensions] of floats. Values of records that are not scored
-        are dropped.
-
-    Raises:
-      ArtifactError: wrong lengths, an unknown status, or NaN in a scored
-        record; names shard, position and column.
-    """
-    name = self._name(part)
-    where = f"{self._writer.directory}, shard {part.shard}"
-    score_columns.check_lengths(
-      f"{where}, part {part.number}",
-      part.records,
-      fingerprints,
-      statuses,
-      columns,
-    )
-    score_columns.check_statuses(where, part.start, statuses)
-    scored = np.array([status == SCORED for status in statuses], bool)
-    arrays: dict[str, Any] = {
-      "position": np.arange(part.start, part.start + part.records),
-      "fingerprint": np.asarray(fingerprints, np.uint64),
-      "status": pa.array(statuses, pa.string()),
-    }
-    for column, values in columns.items():
-      score_columns.check_numbers(
-        f"{where}, column {column}", part.start, values, scored
-      )
-      arrays[column] = score_columns.to_arrow(values, scored)
-    self._writer.write_table(
-      name,
-      pa.table(arrays),
-      shard=part.shard,
-      start=part.start,
-      scored=int(scored.sum()),
-    )
-
-  def finish(self, **summary: Any) -> None:
-    """Marks the score set as complete.
-
-    Args:
-      **summary: JSON-able figures to keep in the manifest.
-
-    Raises:
-      ArtifactError: parts are missing.
-    """
-    missing = self.missing_parts()
-    if missing:
-      raise ArtifactError(
-        f"{self._writer.directory}: {len(missing)} of {len(self._keys)} parts "
-        f"are missing, the first is {missing[0]}: run the scorer again"
-      )
-    shards = list(self._shards.items())  # pairs, since JSON sorts its keys
-    self._writer.finish(**summary, shards=shards)
-
-  def close(self) -> None:
-    """Gives the directory free for another writer."""
-    self._writer.close()
-
-  def __enter__(self) -> "ScoreSetWriter":
-    return self
-
-  def __exit__(self, *unused: object) -> None:
-    self.close()
-
-  def _name(self, part: PartKey) -> str:
-    for name, key in self._keys.items():
-      if key == part:
-        return name
-    raise ArtifactError(
-      f"{self._writer.directory}: {part} is no part of this score set"
-    )
-
-
 class ScoreSet:
   """A score set that was written before. Every part read is verified.
 
@@ -191,7 +58,7 @@ class ScoreSet:
 
   def __init__(self, manifest: artifacts.Manifest):
     self._manifest = manifest
-    keys = _part_keys(self.shards, manifest.identity["part_records"])
+    keys = part_keys(self.shards, manifest.identity["part_records"])
     if set(keys) != set(manifest.parts):
       differing = sorted(set(keys) ^ set(manifest.parts))
       raise ArtifactError(
@@ -304,9 +171,10 @@ class ScoreSet:
     return self.read(["status"])["status"]
 
 
-def _part_keys(
+def part_keys(
   shards: Mapping[str, int], part_records: int
 ) -> dict[str, PartKey]:
+  """Returns the parts of a score set by their file names, in corpus order."""
   return {
     f"{number:05d}-{index:05d}.parquet": PartKey(
       shard, index, start, min(part_records, records - start)

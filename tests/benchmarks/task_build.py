@@ -16,7 +16,12 @@ import time
 
 import numpy as np
 
-from data_efficient.data import cutting, score_sets, selections
+from data_efficient.data import (
+  cutting,
+  score_set_writer,
+  score_sets,
+  selections,
+)
 from data_efficient.selection import budget, importance, ranking, top
 from tests.benchmarks import report
 
@@ -60,7 +65,7 @@ class Corpus:
 def make(directory: pathlib.Path, records: int) -> None:
   """Writes the score set, unless it is there."""
   index = Index(records)
-  with score_sets.ScoreSetWriter(
+  with score_set_writer.ScoreSetWriter(
     directory,
     identity={"corpus": index.describe()},
     shards=index.shards,

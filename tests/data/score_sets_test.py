@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from data_efficient.data import artifacts, score_sets
+from data_efficient.data import artifacts, score_set_writer, score_sets
 
 SHARDS = {"b": 5, "empty": 0, "a": 2}
 CORPUS = {"name": "m", "fingerprint": "1", "records": 7, "shards": SHARDS}
 
 
 def _writer(directory, **identity):
-  return score_sets.ScoreSetWriter(
+  return score_set_writer.ScoreSetWriter(
     directory,
     identity={"corpus": CORPUS, "scorer": {"name": "x"}, **identity},
     shards=SHARDS,
@@ -150,7 +150,7 @@ def test_score_set_of_another_corpus(tmp_path):
   with pytest.raises(artifacts.ArtifactError, match="scorer.name"):
     _writer(tmp_path, scorer={"name": "y"})
   with pytest.raises(artifacts.ArtifactError, match="part_records"):
-    score_sets.ScoreSetWriter(
+    score_set_writer.ScoreSetWriter(
       tmp_path,
       identity={"corpus": CORPUS, "scorer": {"name": "x"}},
       shards=SHARDS,
@@ -185,7 +185,7 @@ def test_missing_parts_and_records(tmp_path):
 
 def test_bad_writers(tmp_path):
   with pytest.raises(artifacts.ArtifactError, match="part_records = 0"):
-    score_sets.ScoreSetWriter(
+    score_set_writer.ScoreSetWriter(
       tmp_path / "x", identity={"corpus": {}}, shards={}, part_records=0
     )
   assert not (tmp_path / "x").exists()

@@ -11,6 +11,7 @@ import pytest
 from data_efficient.data import (
   artifacts,
   prepared,
+  score_set_writer,
   score_sets,
   selecting,
   selections,
@@ -46,7 +47,7 @@ class SlowTop:
 
 def _scores(directory, corpus, values):
   index = corpus.index
-  with score_sets.ScoreSetWriter(
+  with score_set_writer.ScoreSetWriter(
     directory,
     identity={
       "corpus": index.describe(),
