@@ -16,7 +16,8 @@ from data_efficient.data import artifacts, manifests
 
 
 def _table(n=5):
-  return pa.table({"a": np.arange(n), "b": np.arange(n) * 0.5})
+  texts = ["one", "two", "one", "two", "three"]
+  return pa.table({"a": texts[:n], "b": np.arange(n) * 0.5})
 
 
 def _write(directory, parts=("0.parquet", "1.parquet"), **identity):

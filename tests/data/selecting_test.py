@@ -71,6 +71,8 @@ def _scores(directory, corpus, values):
 @pytest.fixture
 def recipe(tmp_path):
   texts = splits_test._texts(1, COUNT + 30)
+  # What repeats an evaluation record is of the corpus, but not of its pool.
+  texts[2:5] = ["z" * 50] * 3
   corpus = prepared.Prepared(
     corpus=fakes.Memory({"web": texts[:COUNT]}),
     directory=str(tmp_path / "prepared"),
@@ -78,7 +80,9 @@ def recipe(tmp_path):
     hq_corpus=fakes.Memory({"books": texts[COUNT:]}, name="books"),
     in_distribution_corpus=fakes.Memory({"own": ["z" * 50] * 9}, name="own"),
   )
+  assert corpus.mask(["pool"])["web"].sum() == COUNT - 3
   values = np.random.default_rng(0).random(COUNT) + 0.01
+  values[2] = 2.0  # the best, if it could be kept
   return selecting.Recipe(
     corpus=corpus,
     sampler="best",

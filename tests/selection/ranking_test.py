@@ -68,12 +68,15 @@ def _kept(blocks, cut):
 @pytest.mark.parametrize("share", [1e-9, 0.01, 0.3, 0.99, 1.0])
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("tokens", [False, True])
-@pytest.mark.parametrize("sampled", [3, 64, 1 << 20])
+@pytest.mark.parametrize(
+  "sampled, sigmas", [(3, 6.0), (64, 0.01), (64, 6.0), (1 << 20, 6.0)]
+)
 def test_the_cut_is_that_of_the_sorted_corpus(
-  monkeypatch, share, ties, tokens, sampled
+  monkeypatch, share, ties, tokens, sampled, sigmas
 ):
   # Of few sampled records the bracket misses the cut, and is widened.
   monkeypatch.setattr(ranking, "_SAMPLED", sampled)
+  monkeypatch.setattr(ranking, "_SIGMAS", sigmas)
   for seed in range(6):
     blocks = _corpus(seed, ties=ties, tokens=tokens)
     wanted, cut = _cut(blocks, share)
