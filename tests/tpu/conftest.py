@@ -16,7 +16,9 @@ os.environ.update(
   TPU_WORKER_HOSTNAMES="localhost",
 )
 
+import functools  # noqa: E402
 import importlib.util  # noqa: E402
+import time  # noqa: E402
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
@@ -26,17 +28,16 @@ from jax.sharding import Mesh  # noqa: E402
 
 from tests.tpu import harness  # noqa: E402
 
-TOPOLOGY = "v5e:4x4"
-MEMORY_OF_A_CHIP = 16 * 2**30  # HBM of a v5e
+MEMORY_OF_A_CHIP = harness.MEMORY["v5e"]
 
 
-@pytest.fixture(scope="session")
-def tpu_devices() -> np.ndarray:
-  """The 16 chips of a v5e slice that is not there."""
+@functools.cache
+def _slice(chip: str) -> np.ndarray:
   if importlib.util.find_spec("libtpu") is None:
     pytest.skip("libtpu is not installed; `make tpu` installs it")
+  name = harness.TOPOLOGY[chip]
   try:
-    topology = topologies.get_topology_desc(TOPOLOGY, platform="tpu")
+    topology = topologies.get_topology_desc(name, platform="tpu")
   except jax.errors.JaxRuntimeError as error:
     raise RuntimeError(
       "libtpu did not start. If its lock file is named below, wait for the "
@@ -44,6 +45,18 @@ def tpu_devices() -> np.ndarray:
       "process without JAX_PLATFORMS=cpu"
     ) from error
   return np.array(topology.devices)
+
+
+@pytest.fixture(scope="session")
+def tpu_slice():
+  """devices(chip): the 16 chips of a slice of "v5e", "v5p" or "v6e"."""
+  return _slice
+
+
+@pytest.fixture(scope="session")
+def tpu_devices() -> np.ndarray:
+  """The 16 chips of a v5e slice that is not there."""
+  return _slice("v5e")
 
 
 @pytest.fixture(scope="session")
@@ -60,22 +73,28 @@ def slice_of_chips(tpu_devices) -> Mesh:
 
 @pytest.fixture
 def compile_for_tpu(request):
-  """compile(function, *structs, limit=…) -> compiled, within the memory.
+  """compile(function, *structs, limit=…, options=…) -> compiled, in memory.
 
-  `function` is jitted unless it already is; `limit` is in bytes a chip. The
-  peak is printed.
+  `function` is jitted unless it already is; `limit` is in bytes a chip;
+  `options` are the compiler's. The peak, the operations and the seconds of the
+  compiler are printed.
   """
 
-  def compile_it(function, *structs, limit=MEMORY_OF_A_CHIP):
+  def compile_it(function, *structs, limit=MEMORY_OF_A_CHIP, options=None):
     jitted = function if hasattr(function, "lower") else jax.jit(function)
-    compiled = jitted.lower(*structs).compile()
+    lowered = jitted.lower(*structs)
+    start = time.perf_counter()
+    compiled = lowered.compile(compiler_options=options)
+    seconds = time.perf_counter() - start
     peak = harness.peak_bytes(compiled)
     print(
       f"\n{request.node.name}: {peak / 2**20:,.0f} MiB a chip, "
-      f"limit {limit / 2**20:,.0f} MiB",
+      f"limit {limit / 2**20:,.0f} MiB; {harness.flops(compiled)}; "
+      f"compiled in {seconds:.0f} s",
       end="",
     )
     assert peak <= limit
     return compiled
 
-  return compile_it
+  yield compile_it
+  jax.clear_caches()  # gigabytes after some of them
