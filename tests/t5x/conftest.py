@@ -6,10 +6,10 @@ The runs that several tests look at are trained once.
 
 import dataclasses
 
-import jax
 import pytest
 
 from data_efficient.training import local, t5x, t5x_import
+from tests import compilation
 from tests.t5x import tiny
 
 
@@ -19,17 +19,8 @@ def installed(tmp_path_factory):
     t5x_import.module("train")
   except t5x_import.T5XError as error:
     pytest.skip(f"T5X is not installed: {error}")
-  # The runs compile the same steps again and again: once is enough.
-  names = (
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-  )
-  before = [getattr(jax.config, name) for name in names]
-  jax.config.update(names[0], str(tmp_path_factory.mktemp("cache")))
-  jax.config.update(names[1], 0.1)
-  yield
-  for name, value in zip(names, before, strict=True):
-    jax.config.update(name, value)
+  with compilation.shared(tmp_path_factory.mktemp("compiled")):
+    yield
 
 
 @pytest.fixture(scope="session")
