@@ -130,7 +130,7 @@ def _selections(
       "budget": identity["budget"]["amount"],
       "seed": identity["seed"],
       "kept_records": summary["kept_records"],
-      "kept_tokens": summary["kept_tokens"],
+      "kept_tokens": summary.get("kept_tokens"),
       "threshold": summary["threshold"],
       "weight_max": summary.get("weight_ratio"),
       "weight_min": 1.0 if summary.get("weight_ratio") else None,

@@ -134,7 +134,11 @@ def check_vocabulary(
 
 
 def facts(*, selection: str) -> dict[str, Any]:
-  """What tables say of a run's selection, from its manifest."""
+  """What tables say of a run's selection, from its manifest.
+
+  Of a selection made without token counts, "kept_tokens" is None and
+  "kept_fraction" is of the records.
+  """
   kept = selections.Selection.open(selection)
   summary = kept.summary
   return {
@@ -142,6 +146,8 @@ def facts(*, selection: str) -> dict[str, Any]:
     "budget": kept.identity["budget"]["amount"],
     "selection": selection,
     "kept_records": summary["kept_records"],
-    "kept_tokens": summary["kept_tokens"],
-    "kept_fraction": summary["kept_token_fraction"],
+    "kept_tokens": summary.get("kept_tokens"),
+    "kept_fraction": summary.get(
+      "kept_token_fraction", summary["kept_fraction"]
+    ),
   }

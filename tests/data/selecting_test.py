@@ -24,6 +24,7 @@ from data_efficient.selection import (
   top,
 )
 from data_efficient.selection.interface import SelectionError
+from data_efficient.training import pretraining
 from tests.data import fakes, splits_test
 
 COUNT = 60
@@ -227,6 +228,9 @@ def test_examples_can_be_kept_without_token_counts(recipe, tmp_path):
   alone = _changed(recipe, budget=budget.examples(7), token_counts=None)
   made = alone.select(tmp_path / "kept")
   assert made.records == 7 and "tokens" not in made.summary
+  facts = pretraining.facts(selection=str(made.directory))
+  assert facts["kept_tokens"] is None
+  assert facts["kept_fraction"] == made.summary["kept_fraction"]
   with pytest.raises(SelectionError, match="needs the token count"):
     _changed(recipe, token_counts=None).select(tmp_path / "none")
 
