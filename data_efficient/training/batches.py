@@ -103,8 +103,16 @@ def _arrays(dataset: tf.data.Dataset) -> Iterator[Batch]:
   options.deterministic = True
   # One core a run is usual here; a big private pool only fights for it.
   options.threading.private_threadpool_size = 2
-  # The thread that tunes a pipeline sleeps for 10 ms, 20 ms, … up to a minute,
-  # and whoever drops the iterator waits until it wakes.
-  options.autotune.enabled = False
-  dataset = dataset.with_options(options).prefetch(4)
+  dataset = untuned(dataset.with_options(options).prefetch(4))
   return iter(dataset.as_numpy_iterator())
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """The dataset without tf.data's tuning thread.
+
+  It sleeps for 10 ms, 20 ms, … up to a minute, and whoever drops the iterator
+  waits until it wakes.
+  """
+  options = tf.data.Options()
+  options.autotune.enabled = False
+  return dataset.with_options(options)

@@ -89,7 +89,7 @@ def _batches(
   )
   convert = batches.converter(asked.network, asked.task)
   pairs = tf.data.Dataset.zip((dataset, convert(dataset, lengths)))
-  pairs = pairs.as_numpy_iterator()
+  pairs = batches.untuned(pairs).as_numpy_iterator()
   while found := list(itertools.islice(pairs, asked.batch_size)):
     examples, features = zip(*found, strict=True)
     missing = asked.batch_size - len(found)
