@@ -13,7 +13,7 @@ FLOORS = (
   *("data", "training", "evaluation", "cli"),
 )
 # Below all floors; and what only the verbs may import.
-BASE = ("array_types", "interruption", "progress")
+BASE = ("array_types", "interruption", "processes", "progress")
 TOP = ("gin_config", "main", "__main__", "__init__")
 # Library -> the only modules that may import it (prefixes).
 ROOMS = {

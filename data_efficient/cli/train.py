@@ -6,10 +6,10 @@ import json
 import pathlib
 from typing import Any
 
-from data_efficient import gin_config
+from data_efficient import gin_config, processes
 from data_efficient.cli import cost
-from data_efficient.data import artifacts
-from data_efficient.training import metrics, processes
+from data_efficient.data import artifacts, locks
+from data_efficient.training import metrics
 from data_efficient.training.run import Engine, Run
 
 _CONFIG = "config.gin"
@@ -37,7 +37,7 @@ def train(*, run: Run, engine: Engine, facts: dict[str, Any]) -> None:
       engine.train(run)
     return
   directory.mkdir(parents=True, exist_ok=True)
-  with artifacts.exclusive(directory):
+  with locks.exclusive(directory):
     keep_config(directory / _CONFIG)
     if (directory / _FACTS).exists():
       print(f"{directory}: done before")

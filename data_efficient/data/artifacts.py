@@ -3,21 +3,18 @@
 
 An artifact is a directory: immutable parts beside a `manifest.json` that says
 what they are. A part is written to a temporary name, fsynced, renamed and only
-then entered in the manifest, which is replaced in the same way. So a process
-may be killed at any moment; the next one resumes at the first missing part.
+then entered in a journal, from which the manifest is made. So a process may be
+killed at any moment; the next one resumes at the first missing part.
 """
 
-import contextlib
-import fcntl
 import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
-from data_efficient.data import manifests, parquet_parts
+from data_efficient.data import journals, locks, manifests, parquet_parts
 from data_efficient.data.manifests import (
   ArtifactError,
   Manifest,
@@ -39,12 +36,11 @@ __all__ = (
   "read_table",
 )
 
-_LOCK = ".lock"
 _TEMPORARY = ".tmp"
 
 
 class Writer:
-  """Opens or creates an artifact, as its only writer.
+  """Opens or creates an artifact, as its only writer or one of a group.
 
     with artifacts.Writer(path, kind="corpus_index", identity=…) as writer:
       if not writer.complete:
@@ -60,6 +56,8 @@ class Writer:
     directory: created with its parents if need be.
     kind: kind of artifact.
     identity: JSON-able; a directory with another identity is refused.
+    member: which of several processes that write the artifact together. 0
+      opens it before, and finishes it after the others; they write parts.
 
   Raises:
     ArtifactError: another process writes there, the manifest is damaged, or
@@ -67,10 +65,17 @@ class Writer:
   """
 
   def __init__(
-    self, directory: PathLike, *, kind: str, identity: dict[str, Any]
+    self,
+    directory: PathLike,
+    *,
+    kind: str,
+    identity: dict[str, Any],
+    member: int = 0,
   ):
     self.directory = pathlib.Path(directory)
     self._lock: int | None = None
+    self._journal = journals.Journal(self.directory, member)
+    self._open = False
     identity = manifests.plain(identity, "identity")
     try:
       self.directory.mkdir(parents=True, exist_ok=True)
@@ -82,27 +87,37 @@ class Writer:
     if found is not None and found.complete:
       # Nothing to write, so no lock: many processes may open it at once.
       self._manifest = found
+      journals.remove(self.directory)
       return
-    self._lock = _acquire(self.directory)
+    if member:
+      self._join(found)
+    else:
+      self._take(kind, identity)
+    self._open = True
+
+  def _join(self, found: Manifest | None) -> None:
+    if found is None:
+      raise ArtifactError(
+        f"{self.directory}: the first process has not opened it yet"
+      )
+    self._manifest = found
+
+  def _take(self, kind: str, identity: dict[str, Any]) -> None:
+    self._lock = locks.acquire(self.directory)
     try:
-      self._open(kind, identity)
+      for leftover in self.directory.glob("*" + _TEMPORARY):
+        leftover.unlink()
+      # Read again: before we had the lock, another writer may have finished.
+      self._manifest = self._found(kind, identity) or Manifest(
+        self.directory, kind, identity, {}, False, {}
+      )
+      self._write_manifest()
     except BaseException:
       self.close()
       raise
 
-  def _open(self, kind: str, identity: dict[str, Any]) -> None:
-    for leftover in self.directory.glob("*" + _TEMPORARY):
-      leftover.unlink()
-    # Read again: before we had the lock, another writer may have finished.
-    found = self._found(kind, identity)
-    if found is not None:
-      self._manifest = found
-      return
-    self._manifest = Manifest(self.directory, kind, identity, {}, False, {})
-    self._write_manifest()
-
   def _found(self, kind: str, identity: dict[str, Any]) -> Manifest | None:
-    """The manifest that is there, less the parts that are not."""
+    """What is there, less the parts that are not."""
     if not (self.directory / manifests.MANIFEST).exists():
       return None
     found = read_manifest(self.directory, kind=kind, complete=False)
@@ -146,7 +161,7 @@ class Writer:
     self.write_bytes(part, data, **facts, **checksums)
 
   def write_bytes(self, part: str, data: bytes, **facts: Any) -> None:
-    """Writes a part of any content, then enters it in the manifest.
+    """Writes a part of any content, then enters it in the journal.
 
     Args:
       part: file name.
@@ -165,17 +180,25 @@ class Writer:
       "bytes": len(data),
       "xxh3_128": xxhash.xxh3_128_hexdigest(data),
     }
-    parts = {**self._manifest.parts, part: entry}
-    self._manifest = self._manifest._replace(parts=parts)
-    self._write_manifest()
+    self._journal.enter(part, entry)
+    self._manifest.parts[part] = entry
+
+  def gather(self) -> None:
+    """Takes note of what the other members of the group have written."""
+    self._manifest.parts.update(journals.read(self.directory))
 
   def finish(self, **summary: Any) -> None:
     """Marks the artifact as complete.
 
     Args:
       **summary: JSON-able figures to keep in the manifest.
+
+    Raises:
+      ArtifactError: this writer is closed, or not the first of its group.
     """
     self._check_open()
+    if self._lock is None:
+      raise ArtifactError(f"{self.directory}: the first process finishes it")
     self._manifest = self._manifest._replace(
       complete=True, summary=manifests.plain(summary, "summary")
     )
@@ -183,6 +206,8 @@ class Writer:
 
   def close(self) -> None:
     """Gives the directory free for another writer. May be called twice."""
+    self._open = False
+    self._journal.close()
     if self._lock is not None:
       os.close(self._lock)  # which also releases the lock
       self._lock = None
@@ -194,12 +219,14 @@ class Writer:
     self.close()
 
   def _check_open(self) -> None:
-    if self._lock is None:
+    if not self._open:
       raise ArtifactError(f"{self.directory}: this writer is closed")
 
   def _check_writable(self, part: str) -> None:
     self._check_open()
-    reserved = part.startswith(".") or part.endswith(_TEMPORARY)
+    reserved = (
+      part.startswith(".") or part.endswith(_TEMPORARY) or journals.is_one(part)
+    )
     if (
       reserved
       or part in ("", manifests.MANIFEST)
@@ -213,12 +240,14 @@ class Writer:
       )
 
   def _write_manifest(self) -> None:
+    """Replaces the manifest, and with it all journals."""
     fields = self._manifest._asdict()
     del fields["directory"]
     text = manifests.json_text(
       {"format_version": manifests.FORMAT_VERSION, **fields}
     )
     atomic_write(self.directory / manifests.MANIFEST, text.encode("utf-8"))
+    journals.remove(self.directory)
 
 
 def is_complete(directory: PathLike, *, kind: str) -> bool:
@@ -226,6 +255,13 @@ def is_complete(directory: PathLike, *, kind: str) -> bool:
   if not (pathlib.Path(directory) / manifests.MANIFEST).exists():
     return False
   return read_manifest(directory, kind=kind, complete=False).complete
+
+
+def identity_of(directory: PathLike, *, kind: str) -> dict[str, Any] | None:
+  """Returns what lies there is made from, finished or not; None: nothing."""
+  if not (pathlib.Path(directory) / manifests.MANIFEST).exists():
+    return None
+  return read_manifest(directory, kind=kind, complete=False).identity
 
 
 def read_table(
@@ -263,33 +299,6 @@ def atomic_write(path: PathLike, data: bytes) -> None:
     temporary.unlink(missing_ok=True)
     raise
   _fsync_directory(path.parent)
-
-
-@contextlib.contextmanager
-def exclusive(directory: PathLike) -> Iterator[None]:
-  """Holds a directory for this process alone; a dead process holds nothing.
-
-  Raises:
-    ArtifactError: another process holds it.
-  """
-  descriptor = _acquire(pathlib.Path(directory))
-  try:
-    yield
-  finally:
-    os.close(descriptor)  # which also releases the lock
-
-
-def _acquire(directory: pathlib.Path) -> int:
-  descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-  try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError as error:
-    os.close(descriptor)
-    raise ArtifactError(
-      f"{directory}: another process is writing here; wait for it, or name "
-      "another directory"
-    ) from error
-  return descriptor
 
 
 def _size(path: pathlib.Path) -> int:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import xxhash
 
-from data_efficient.data import parquet_parts
+from data_efficient.data import journals, parquet_parts
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -143,6 +143,8 @@ def read_manifest(
       f"{path}: this is a {fields['kind']}, where a {kind} was expected: "
       "name another directory"
     )
+  if not fields["complete"]:
+    fields["parts"].update(journals.read(path.parent))
   if complete and not fields["complete"]:
     raise ArtifactError(
       f"{path}: the {fields['kind']} is unfinished ({len(fields['parts'])} "

@@ -21,6 +21,7 @@ import xxhash
 from data_efficient.data import (
   artifacts,
   cutting,
+  locks,
   manifests,
   prepared,
   score_sets,
@@ -156,7 +157,7 @@ def _turn(output: pathlib.Path) -> Iterator[None]:
     for attempt in range(1 << 62):
       try:
         folder.mkdir(parents=True, exist_ok=True)
-        held.enter_context(artifacts.exclusive(folder))
+        held.enter_context(locks.exclusive(folder))
         break
       except artifacts.ArtifactError:
         if attempt == 0:

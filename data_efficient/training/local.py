@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from data_efficient import processes
 from data_efficient.models import partitioning
 from data_efficient.training import (
   finetuning,
@@ -22,7 +23,6 @@ from data_efficient.training import (
   loop,
   metrics,
   optimizers,
-  processes,
   step,
 )
 from data_efficient.training.loop import DivergedError

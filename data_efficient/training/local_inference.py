@@ -11,12 +11,13 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
+from data_efficient import processes
 from data_efficient.models import (
   checkpoints,
   encoder_decoder,
   partitioning,
 )
-from data_efficient.training import batches, decoding, inference, processes
+from data_efficient.training import batches, decoding, inference
 
 Example = dict[str, np.ndarray]
 

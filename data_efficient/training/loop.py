@@ -14,10 +14,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from data_efficient import interruption, progress
+from data_efficient import interruption, processes, progress
 from data_efficient.kernels import likelihood
 from data_efficient.models import partitioning
-from data_efficient.training import batches, processes, step
+from data_efficient.training import batches, step
 from data_efficient.training.run import Run
 
 # Steps that may be under way while the next batch is made.

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from jax.experimental import multihost_utils
 
+from data_efficient import processes
 from data_efficient.models import checkpoints
 from data_efficient.training import (
   batches,
   inference,
-  processes,
   t5x_log,
   t5x_model,
 )

@@ -14,6 +14,8 @@ import pytest
 
 from data_efficient.data import artifacts, manifests
 
+JOURNAL = "journal-00000.jsonl"
+
 
 def _table(n=5):
   texts = ["one", "two", "one", "two", "three"]
@@ -143,7 +145,7 @@ def test_deleted_part_is_an_error_and_is_made_again(tmp_path):
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
   with artifacts.Writer(tmp_path, kind="numbers", identity={}) as writer:
-    for part in ("../x", "a/b", "", ".lock", "manifest.json", "a.tmp"):
+    for part in ("../x", "a/b", "", ".lock", "manifest.json", "a.tmp", JOURNAL):
       with pytest.raises(artifacts.ArtifactError, match="cannot name a part"):
         writer.write_bytes(part, b"")
     with pytest.raises(artifacts.ArtifactError, match="JSON"):
@@ -198,6 +200,78 @@ def test_killed_writer_resumes(tmp_path):
   with artifacts.Writer(tmp_path, kind="numbers", identity={}) as writer:
     assert writer.has("0") and not writer.has("1")
     assert not (tmp_path / "1.tmp").exists()
+
+
+def _member(directory, member):
+  return artifacts.Writer(
+    directory, kind="numbers", identity={"seed": 1}, member=member
+  )
+
+
+def test_a_group_writes_what_one_writer_does(tmp_path):
+  _write(tmp_path / "one", seed=1)
+  with pytest.raises(artifacts.ArtifactError, match="first process has not"):
+    _member(tmp_path / "group", 1)
+  with _member(tmp_path / "group", 0) as first:
+    with _member(tmp_path / "group", 1) as second:
+      second.write_table("1.parquet", _table(), shard="s")
+      with pytest.raises(artifacts.ArtifactError, match="finishes it"):
+        second.finish(total=10)
+    first.write_table("0.parquet", _table(), shard="s")
+    assert not first.has("1.parquet")
+    first.gather()
+    assert first.has("1.parquet")
+    first.finish(total=10)
+  names = sorted(os.listdir(tmp_path / "one"))
+  assert sorted(os.listdir(tmp_path / "group")) == names
+  for name in names:
+    found = [
+      (tmp_path / which / name).read_bytes() for which in ("one", "group")
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_line_cut_short_is_no_entry(tmp_path):
+  with artifacts.Writer(tmp_path, kind="numbers", identity={}) as writer:
+    writer.write_bytes("0", b"zero")
+    writer.write_bytes("1", b"one")
+  path = tmp_path / JOURNAL
+  path.write_bytes(path.read_bytes()[:-5])
+  with artifacts.Writer(tmp_path, kind="numbers", identity={}) as writer:
+    assert writer.has("0") and not writer.has("1")
+    assert not path.exists()  # the manifest has it now
+    writer.write_bytes("1", b"uno")
+    writer.finish()
+  assert artifacts.read_bytes(tmp_path, "1") == b"uno"
+
+
+def test_parts_that_are_lost_after_the_end_are_made_again(tmp_path):
+  _write(tmp_path)
+  (tmp_path / "0.parquet").unlink()
+  with artifacts.Writer(tmp_path, kind="numbers", identity={}) as writer:
+    assert not writer.complete and writer.has("1.parquet")
+  # Killed before it is made: the manifest does not call itself complete.
+  with pytest.raises(artifacts.ArtifactError, match="unfinished"):
+    artifacts.read_manifest(tmp_path, kind="numbers")
+
+
+def test_the_cost_of_a_part_does_not_grow_with_their_number(tmp_path):
+  """Bytes written: a manifest rewritten for each part would be quadratic."""
+  written = []
+  plain = os.write
+
+  def counted(descriptor, data):
+    written.append(len(data))
+    return plain(descriptor, data)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(os, "write", counted)
+    with artifacts.Writer(tmp_path, kind="numbers", identity={}) as writer:
+      for number in range(50):
+        writer.write_bytes(f"{number:02d}", b"data")
+  manifest = (tmp_path / "manifest.json").stat().st_size
+  assert len(written) == 50 and max(written) == min(written)
+  assert manifest < 500  # what it was when the artifact was opened
 
 
 def test_differences_tell_booleans_from_numbers():

@@ -4,7 +4,7 @@
 import jax
 import pytest
 
-from data_efficient.training import processes
+from data_efficient import processes
 
 
 @pytest.fixture
