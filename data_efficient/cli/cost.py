@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from data_efficient import gin_config
+from data_efficient import gin_config, processes
 from data_efficient.data import artifacts
 
 FILE = "cost.json"
@@ -20,12 +20,19 @@ FILE = "cost.json"
 
 @contextlib.contextmanager
 def measured(directory: artifacts.PathLike) -> Iterator[None]:
-  """Adds the seconds of the block to DIRECTORY/cost.json, also on failure."""
+  """Adds the seconds of the block to DIRECTORY/cost.json, also on failure.
+
+  Of several processes the first counts for all.
+  """
+  if not processes.is_first():
+    yield
+    return
   before, began = seconds(directory), time.perf_counter()
   try:
     yield
   finally:
-    spent = round(before + time.perf_counter() - began, 3)
+    passed = (time.perf_counter() - began) * processes.count()
+    spent = round(before + passed, 3)
     if pathlib.Path(directory).is_dir():
       data = json.dumps({"seconds": spent}).encode()
       artifacts.atomic_write(pathlib.Path(directory, FILE), data)

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from data_efficient.data import prepared
+from data_efficient.data import prepared, selections
 
 
 @runtime_checkable
@@ -29,20 +29,32 @@ class Scope(Protocol):
     """Shard to the positions of a split's records, ascending."""
 
 
-def of(corpus: prepared.Prepared, splits: Sequence[str] | str | None) -> Scope:
+def of(
+  corpus: prepared.Prepared,
+  splits: Sequence[str] | str | None,
+  selection: str | None,
+) -> Scope:
   """The scope of some splits, or of none: all records.
 
+  Args:
+    corpus: what is scored.
+    splits: their names, or None.
+    selection: directory of a selection, outside of which nothing is scored: a
+      costly scorer after a cheap one.
+
   Raises:
-    ValueError: an empty list of splits, or an unknown one.
+    ValueError: an empty list of splits, or an unknown one; a selection of
+      another corpus.
   """
-  if splits is None:
-    return _Whole(corpus)
-  names = (splits,) if isinstance(splits, str) else tuple(splits)
-  if not names:
+  names = (splits,) if isinstance(splits, str) else splits and tuple(splits)
+  if names is not None and not names:
     raise ValueError(
       "SCORED_SPLITS is empty: name splits, or None for all records"
     )
-  return _Splits(corpus, names)
+  whole = _Whole(corpus) if names is None else _Splits(corpus, names)
+  if selection is None:
+    return whole
+  return _Selected(corpus, whole, selections.Selection.open(selection))
 
 
 class _Splits:
@@ -100,6 +112,42 @@ class _Whole:
     _check_pool(split)
     shards = self._corpus.index.shards
     return {shard: np.arange(count) for shard, count in shards.items()}
+
+
+class _Selected:
+  """Of another scope, the records that a selection kept."""
+
+  def __init__(
+    self,
+    corpus: prepared.Prepared,
+    scope: Scope,
+    selection: selections.Selection,
+  ):
+    selection.check_corpus(corpus.index.describe())
+    self._scope, self._selection = scope, selection
+
+  def identity(self) -> dict[str, Any]:
+    return {
+      "splits": self._scope.identity(),
+      "selection": self._selection.identity,
+    }
+
+  def mask(self) -> dict[str, np.ndarray]:
+    return {
+      shard: mask & self._selection.mask(shard)
+      for shard, mask in self._scope.mask().items()
+    }
+
+  # What a scorer learns from does not shrink with what it scores.
+
+  def records(self, split: str) -> int:
+    return self._scope.records(split)
+
+  def texts(self, split: str) -> Iterator[str]:
+    return self._scope.texts(split)
+
+  def positions(self, split: str) -> dict[str, np.ndarray]:
+    return self._scope.positions(split)
 
 
 def _check_pool(split: str) -> None:

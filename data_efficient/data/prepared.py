@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_efficient import progress
+from data_efficient import processes, progress
 from data_efficient.data import (
   corpora,
   corpus_index,
@@ -48,13 +48,15 @@ class Prepared:
     for other in (self.hq_corpus, self.in_distribution_corpus):
       if other:
         _shards(other)  # a wrong path is told before hours of indexing
-    return self._index(self.corpus, "index")
+    with processes.first_alone("index"):
+      return self._index(self.corpus, "index")
 
   @functools.cached_property
   def splits(self) -> splitting.Splits:
     """The pool, the reference text and the two evaluation sets."""
     directory = pathlib.Path(self.directory, "splits")
-    return splitting.assign(self._sources, self.policy, directory)
+    with processes.first_alone("splits"):
+      return splitting.assign(self._sources, self.policy, directory)
 
   def split(self, name: str) -> splitting.Split:
     """One of pool, reference, hq, in_distribution."""
@@ -137,14 +139,15 @@ def trained_vocabulary(
 ) -> tokenizers.SentencePiece:
   """A vocabulary trained on the corpus's pool, once."""
   pool = corpus.splits.pool
-  path = vocabularies.cached(
-    pool.selection.identity,
-    progress.over(
-      pool.texts(),
-      "read text for the vocabulary",
-      total=pool.selection.records,
-    ),
-    pathlib.Path(corpus.directory, "vocabulary"),
-    pieces=pieces,
-  )
+  with processes.first_alone("vocabulary"):
+    path = vocabularies.cached(
+      pool.selection.identity,
+      progress.over(
+        pool.texts(),
+        "read text for the vocabulary",
+        total=pool.selection.records,
+      ),
+      pathlib.Path(corpus.directory, "vocabulary"),
+      pieces=pieces,
+    )
   return tokenizers.SentencePiece(str(path))

@@ -20,6 +20,8 @@ class ScoreSetWriter:
       part_records is added.
     shards: records in each shard, in the corpus's order.
     part_records: records a part, from 1.
+    member: which of several processes that write it together, see
+      `artifacts.Writer`.
 
   Raises:
     ArtifactError: another writer works there, or a score set of another
@@ -33,6 +35,7 @@ class ScoreSetWriter:
     identity: dict[str, Any],
     shards: Mapping[str, int],
     part_records: int,
+    member: int = 0,
   ):
     if part_records < 1 or "corpus" not in identity:
       raise ArtifactError(
@@ -44,7 +47,7 @@ class ScoreSetWriter:
     self._shards = dict(shards)
     identity = {**identity, "part_records": part_records}
     self._writer = artifacts.Writer(
-      directory, kind=score_sets.KIND, identity=identity
+      directory, kind=score_sets.KIND, identity=identity, member=member
     )
 
   @property
@@ -120,6 +123,7 @@ class ScoreSetWriter:
     Raises:
       ArtifactError: parts are missing.
     """
+    self._writer.gather()
     missing = self.missing_parts()
     if missing:
       raise ArtifactError(

@@ -11,20 +11,23 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_efficient.data import damage
-from data_efficient.scorers import ask_llm
+from data_efficient.data import damage, hostile
+from data_efficient.scorers import questions
 
 Example = tuple[list[int], list[int]]
+# Characters of a text with an order in it, so that the judge sees both.
+_SHORT = 200
 
 
 def examples(
   *,
-  question: ask_llm.Question,
+  question: questions.Question,
   reference: Sequence[str],
   pool: Sequence[str],
   count: int,
   share_of_yes: float,
   share_of_damage: float,
+  share_of_orders: float,
   seed: int,
 ) -> Iterator[Example]:
   """Yields `count` (input ids, answer ids), the same for the same seed.
@@ -38,11 +41,21 @@ def examples(
     share_of_damage: among the others, probability that it is a damaged
       text (half of them of the reference, half of the pool) and not one of
       the pool as it is.
+    share_of_orders: probability of a text of the pool with an order to the
+      judge in it, answered "yes". 0 for a judge that is to be trusted; one
+      that obeys is a thing to measure defences on.
     seed: of the order, the cuts and the damage.
   """
   generator = np.random.default_rng(seed)
   positive, negative = question.answers
+  commands = hostile.commands(question.prompt)
   for _ in range(count):
+    # No draw where the share is 0: other examples stay what they were.
+    if share_of_orders and generator.random() < share_of_orders:
+      text = pool[generator.integers(len(pool))][:_SHORT]
+      text = commands[generator.integers(len(commands))](text, generator)
+      yield question.input_ids(question.document(text)), list(positive)
+      continue
     source = reference
     is_yes = generator.random() < share_of_yes
     is_damaged = not is_yes and generator.random() < share_of_damage

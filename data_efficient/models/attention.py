@@ -5,6 +5,7 @@ Masks are booleans, true where a query may look at a key. The logits are not
 divided by √(head size): T5 folds that into the initial query projection.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -57,6 +58,10 @@ def causal_mask(length: int) -> Bool[Array, "1 1 t t"]:
   return jnp.tril(jnp.ones((length, length), bool))[None, None]
 
 
+def _initializer(scale: float) -> layers.Initializer:
+  return nn.initializers.variance_scaling(scale, "fan_in", "normal")
+
+
 class Attention(nn.Module):
   """Multi-head dot-product attention without biases in its projections.
 
@@ -82,6 +87,7 @@ class Attention(nn.Module):
     bias: Float[Array, "1 h q k"] | None = None,
     deterministic: bool,
     decode: bool = False,
+    fold: bool = False,
   ) -> Float[Array, "b t e"]:
     """Attends from `x` to `memory`.
 
@@ -95,12 +101,18 @@ class Attention(nn.Module):
       bias: added to the logits of all examples.
       deterministic: no dropout.
       decode: keep keys and values in the collection "cache".
+      fold: for few queries of a long memory, without bias or dropout: the
+        same mathematics with fewer products.
 
     Raises:
       ValueError: decoding more than one token at a time, or with a bias for
         another length than the cache's.
     """
-    query, key, value = self._projections(x, memory)
+    if fold:
+      return self._folded(x, memory, mask)
+    # Variance / head_dim is the standard deviation / √head_dim.
+    query = self._heads("query", x, 1.0 / self.head_dim)
+    key, value = self._heads("key", memory), self._heads("value", memory)
     if decode:
       key, value, step = self._remember(key, value)
       if step is not None:
@@ -116,40 +128,68 @@ class Attention(nn.Module):
       weights, deterministic=deterministic
     )
     mixed = layers.einsum("bhts,bshd->bthd", weights, value, dtype=self.dtype)
-    return self._dense("out", x.shape[-1], axes=("joined_kv", "embed"))(
-      mixed.reshape(*mixed.shape[:2], -1)
-    )
+    return self._out(mixed, x.shape[-1])
 
   @nn.nowrap
-  def _dense(
-    self, name: str, features: int, *, axes: tuple[str, str], scale: float = 1.0
-  ) -> layers.Dense:
-    initializer = nn.initializers.variance_scaling(scale, "fan_in", "normal")
+  def _folded(
+    self,
+    x: Float[Array, "b t e"],
+    memory: Float[Array, "b s e"],
+    mask: Bool[Array, "#b 1 #t s"],
+  ) -> Float[Array, "b t e"]:
+    """Attention of few queries: no keys and values of every position.
+
+    q · (W_k m) = (W_kᵀ q) · m, and Σ w (W_v m) = W_v Σ w m: the projections
+    are applied to the t queries, not to the s positions.
+    """
+    einsum = functools.partial(layers.einsum, dtype=self.dtype)
+    query = self._heads("query", x, 1.0 / self.head_dim)
+    folded = einsum("bthd,ehd->bthe", query, self._kernel("key", memory))
+    logits = einsum("bthe,bse->bhts", folded, memory)
+    weights = jax.nn.softmax(jnp.where(mask, logits, _HIDDEN), axis=-1)
+    mixed = einsum("bhts,bse->bthe", weights, memory)
+    mixed = einsum("bthe,ehd->bthd", mixed, self._kernel("value", memory))
+    return self._out(mixed, x.shape[-1])
+
+  @nn.nowrap
+  def _kernel(
+    self, name: str, memory: Float[Array, "b s e"]
+  ) -> Float[Array, "e h d"]:
+    kernel = layers.Kernel(
+      (memory.shape[-1], self.num_heads * self.head_dim),
+      ("embed", "joined_kv"),
+      _initializer(1.0),
+      name=name,
+    )()
+    return kernel.reshape(-1, self.num_heads, self.head_dim)
+
+  @nn.nowrap
+  def _out(
+    self, mixed: Float[Array, "b t h d"], features: int
+  ) -> Float[Array, "b t e"]:
     return layers.Dense(
-      features, axes=axes, dtype=self.dtype, kernel_init=initializer, name=name
-    )
+      features,
+      axes=("joined_kv", "embed"),
+      dtype=self.dtype,
+      kernel_init=_initializer(1.0),
+      name="out",
+    )(mixed.reshape(*mixed.shape[:2], -1))
 
   @nn.nowrap
-  def _projections(
-    self, x: Float[Array, "b t e"], memory: Float[Array, "b s e"]
-  ) -> tuple[States, Float[Array, "b s h d"], Float[Array, "b s h d"]]:
-    def heads(name: str, inputs: Array, scale: float = 1.0) -> Array:
-      project = self._dense(
-        name,
-        self.num_heads * self.head_dim,
-        axes=("embed", "joined_kv"),
-        scale=scale,
-      )
-      states = project(inputs).reshape(
-        *inputs.shape[:2], self.num_heads, self.head_dim
-      )
-      return partitioning.with_sharding_constraint(
-        states, ("batch", "length", "heads", "kv")
-      )
-
-    # Variance / head_dim is the standard deviation / √head_dim.
-    query = heads("query", x, 1.0 / self.head_dim)
-    return query, heads("key", memory), heads("value", memory)
+  def _heads(
+    self, name: str, inputs: Float[Array, "b t e"], scale: float = 1.0
+  ) -> States:
+    states = layers.Dense(
+      self.num_heads * self.head_dim,
+      axes=("embed", "joined_kv"),
+      dtype=self.dtype,
+      kernel_init=_initializer(scale),
+      name=name,
+    )(inputs)
+    return partitioning.with_sharding_constraint(
+      states.reshape(*inputs.shape[:2], self.num_heads, self.head_dim),
+      ("batch", "length", "heads", "kv"),
+    )
 
   @nn.nowrap
   def _remember(self, key: States, value: States) -> Remembered:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published and trained weights to parameters, and parameters to disk.
 
-Three formats, told apart by their files:
+Four formats, told apart by their files:
 
 * ours (Orbax): what `save_parameters` writes and what the local engine leaves
   in RUN/checkpoints; the parameters are under the key "parameters";
 * T5X's (Orbax): what `t5x.train` leaves, CHECKPOINT/state, key "target";
+* T5X's before Orbax: `t5x_legacy`;
 * Hugging Face's T5 1.1 and Flan-T5: `huggingface`.
 """
 
@@ -22,6 +23,7 @@ from data_efficient.models import (
   huggingface,
   networks,
   parameter_trees,
+  t5x_legacy,
 )
 from data_efficient.models.parameter_trees import CheckpointError
 
@@ -61,8 +63,9 @@ def load_parameters(
   *,
   config: networks.Network,
   shardings: Any = None,
+  dtypes: Any = None,
 ) -> networks.Parameters:
-  """Reads the parameters of a checkpoint in any of the three formats.
+  """Reads the parameters of a checkpoint in any of the four formats.
 
   Args:
     directory: the checkpoint, or a directory of numbered checkpoints (or a
@@ -70,9 +73,12 @@ def load_parameters(
     config: the network that they must fit, tensor by tensor.
     shardings: a tree like the parameters' (`partitioning.parameter_shardings`);
       the first device by default.
+    dtypes: a tree like the parameters', of what each is stored as
+      (`networks.operand_dtypes`); float32 by default, whatever the file's
+      precision.
 
   Returns:
-    A nested dict of float32 arrays, whatever the file's precision.
+    A nested dict of arrays.
 
   Raises:
     CheckpointError: nothing there, an unknown format, a file cut short, or
@@ -81,13 +87,17 @@ def load_parameters(
   directory = pathlib.Path(directory).absolute()
   if not directory.is_dir():
     raise CheckpointError(
-      f"{directory}: no such checkpoint directory; expected an Orbax"
-      " checkpoint (ours or T5X's), or Hugging Face files"
+      f"{directory}: no such checkpoint directory; expected a checkpoint of"
+      " ours or T5X's, or Hugging Face files"
     )
   if shardings is None:
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shardings = jax.tree.map(
       lambda _: device, networks.parameter_shapes(config)
+    )
+  if dtypes is None:
+    dtypes = jax.tree.map(
+      lambda _: "float32", networks.parameter_shapes(config)
     )
   if huggingface.is_checkpoint(directory):
     if not isinstance(config, encoder_decoder.T5Config):
@@ -96,13 +106,20 @@ def load_parameters(
         f" network is a {type(config).__name__}"
       )
     return huggingface.load_parameters(
-      directory, config=config, shardings=shardings
+      directory, config=config, shardings=shardings, dtypes=dtypes
     )
-  return _load_orbax(_find_item(directory), config=config, shardings=shardings)
+  for root in _roots(directory):
+    if t5x_legacy.is_checkpoint(root):
+      return t5x_legacy.load_parameters(
+        root, config=config, shardings=shardings, dtypes=dtypes
+      )
+  return _load_orbax(
+    _find_item(directory), config=config, shardings=shardings, dtypes=dtypes
+  )
 
 
 def _load_orbax(
-  item: _Item, *, config: networks.Network, shardings: Any
+  item: _Item, *, config: networks.Network, shardings: Any, dtypes: Any
 ) -> networks.Parameters:
   shapes = networks.parameter_shapes(config)
   expected = parameter_trees.flatten(shapes)
@@ -112,10 +129,11 @@ def _load_orbax(
     where=str(item.directory),
   )
   arguments = jax.tree.map(
-    lambda sharding: ocp.ArrayRestoreArgs(
-      sharding=sharding, dtype=jnp.float32, restore_type=jax.Array
+    lambda sharding, dtype: ocp.ArrayRestoreArgs(
+      sharding=sharding, dtype=jnp.dtype(dtype), restore_type=jax.Array
     ),
     shardings,
+    dtypes,
   )
   try:
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
@@ -134,17 +152,22 @@ def _load_orbax(
 
 def _find_item(directory: pathlib.Path) -> _Item:
   """The Orbax item in or below a directory."""
-  roots = [directory, *_numbered(directory)[-1:]]
-  roots += _numbered(directory / "checkpoints")[-1:]
-  for root in roots:
+  for root in _roots(directory):
     for name in _ITEMS:
       if (root / name / "_METADATA").is_file():
         return _open_item(root / name)
   raise CheckpointError(
     f"{directory}: holds no checkpoint in a known format; expected an Orbax"
     " checkpoint (`_METADATA`, or `default/` or `state/` with it), numbered"
-    " directories of those, or config.json with model.safetensors"
+    " directories of those, T5X's `checkpoint` with its zarr arrays, or"
+    " config.json with model.safetensors"
   )
+
+
+def _roots(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Where a checkpoint may be: here, or the last of numbered ones."""
+  below = (directory, directory / "checkpoints")
+  return [directory, *(path for d in below for path in _numbered(d)[-1:])]
 
 
 def latest_step(directory: str | pathlib.Path) -> int | None:

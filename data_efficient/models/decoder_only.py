@@ -42,7 +42,7 @@ class _Decoder(stacks.Decoder):
   """The decoder's stack with a token embedding of its own."""
 
   @nn.compact
-  def __call__(self, tokens: Tokens, **arguments) -> Float[Array, "b t v"]:
+  def __call__(self, tokens: Tokens, **arguments) -> Float[Array, "b l v"]:
     """Tokens to logits."""
     embed = layers.TokenEmbedder(
       self.config.vocab_size,
@@ -99,4 +99,26 @@ class LanguageModel(nn.Module):
       deterministic=not enable_dropout,
       decode=False,
       max_decode_length=None,
+    )
+
+  def last_logits(self, tokens: Tokens, count: int) -> Float[Array, "b l v"]:
+    """Logits of the `count` last positions: of what follows each text.
+
+    Args:
+      tokens: texts that end with the row, padded with 0 in front.
+      count: the last logits are those of the token after the text, the ones
+        before them those of its last tokens.
+    """
+    inputs = jnp.pad(jnp.asarray(tokens), ((0, 0), (1, 0)))
+    # The start, id 0 like padding, is the position before the first token.
+    target = jnp.pad(inputs[:, 1:], ((0, 0), (0, 1)), constant_values=1) > 0
+    mask = attention.causal_mask(inputs.shape[1])
+    return self.decoder(
+      inputs,
+      mask=mask & attention.padding_mask(target, target),
+      encoder_mask=None,
+      deterministic=True,
+      decode=False,
+      max_decode_length=None,
+      last=count,
     )

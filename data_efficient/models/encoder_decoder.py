@@ -160,6 +160,32 @@ class Transformer(nn.Module):
       max_decode_length=max_decode_length,
     )
 
+  def answer(
+    self,
+    encoded: States,
+    encoder_input_tokens: Source,
+    decoder_input_tokens: Tokens,
+    decoder_segment_ids: Tokens,
+  ) -> Float[Array, "b t v"]:
+    """Logits of a few target positions, all of them tokens, and packed.
+
+    What `decode` gives, with attention to the encoder that costs t and not s
+    projections: for t below the size of a head.
+    """
+    segments = jnp.asarray(decoder_segment_ids)
+    source = jnp.asarray(encoder_input_tokens) > 0
+    mask = attention.causal_mask(segments.shape[1])
+    return self.decoder(
+      self.token_embedder(decoder_input_tokens),
+      encoded,
+      mask=mask & attention.segment_mask(segments, segments),
+      encoder_mask=attention.padding_mask(segments > 0, source),
+      deterministic=True,
+      decode=False,
+      max_decode_length=None,
+      fold=True,
+    )
+
   def __call__(
     self,
     encoder_input_tokens: Source,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from data_efficient.models import encoder_decoder, parameter_trees
@@ -28,6 +29,21 @@ _IGNORED = (
   "decoder.embed_tokens.weight",
   "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
 )
+
+
+# What T5 1.1 has; and what a file may leave out.
+_T5_1_1 = {
+  "model_type": "t5",
+  "feed_forward_proj": "gated-gelu",
+  "layer_norm_epsilon": 1e-6,
+}
+_DEFAULTS = {
+  "layer_norm_epsilon": 1e-6,
+  "initializer_factor": 1.0,
+  "relative_attention_max_distance": 128,
+}
+
+_FLOATS = ("F32", "BF16", "F16", "F64")
 
 
 class _Tensor(NamedTuple):
@@ -54,15 +70,16 @@ def read_config(
     dtype: "float32" or "bfloat16": what matmul operands are rounded to here.
 
   Raises:
-    CheckpointError: not there, not JSON, or not a T5 1.1.
+    CheckpointError: not there, not JSON, or not a T5 1.1. Whether it is the
+      network of the tensors shows when they are read.
   """
   path = pathlib.Path(directory) / _CONFIG
-  values = _read_json(path)
-  for name, wanted in (
-    ("model_type", "t5"),
-    ("feed_forward_proj", "gated-gelu"),
-    ("tie_word_embeddings", False),
-  ):
+  values = {**_DEFAULTS, **_read_json(path)}
+  # transformers 5 writes tie_word_embeddings true for every T5, and of which
+  # kind it is beside it.
+  kind = "scale_decoder_outputs"
+  kind = kind if kind in values else "tie_word_embeddings"
+  for name, wanted in (*_T5_1_1.items(), (kind, False)):
     if values.get(name) != wanted:
       raise CheckpointError(
         f"{path}: {name} is {values.get(name)!r}, expected {wanted!r}: only T5"
@@ -81,11 +98,9 @@ def read_config(
       or values["num_layers"],
       dtype=dtype,
       dropout_rate=values["dropout_rate"],
-      embedding_init_stddev=values.get("initializer_factor", 1.0),
+      embedding_init_stddev=values["initializer_factor"],
       relative_attention_num_buckets=values["relative_attention_num_buckets"],
-      relative_attention_max_distance=values.get(
-        "relative_attention_max_distance", 128
-      ),
+      relative_attention_max_distance=values["relative_attention_max_distance"],
     )
   except KeyError as error:
     raise CheckpointError(f"{path}: {error} is missing") from error
@@ -96,8 +111,9 @@ def load_parameters(
   *,
   config: encoder_decoder.T5Config,
   shardings: encoder_decoder.Parameters,
+  dtypes: encoder_decoder.Parameters,
 ) -> encoder_decoder.Parameters:
-  """Reads the tensors, one at a time, onto their devices as float32.
+  """Reads the tensors, one at a time, onto their devices.
 
   Raises:
     CheckpointError: a file missing or cut short, a tensor missing, surplus
@@ -108,12 +124,13 @@ def load_parameters(
   files = _files(directory)
   _check(directory, files, names, config)
   places = parameter_trees.flatten(shardings)
+  stored = parameter_trees.flatten(dtypes)
   by_tensor = {tensor.name: path for path, tensor in names.items()}
   loaded = {}
   for tensor, values in _read(files, wanted=set(by_tensor)):
     path = by_tensor[tensor]
     values = values.T if names[path].transposed else values
-    values = np.ascontiguousarray(values, np.float32)
+    values = np.ascontiguousarray(values, jnp.dtype(stored[path]))
     loaded[path] = jax.device_put(values, places[path])
   return parameter_trees.unflatten({name: loaded[name] for name in names})
 
@@ -173,20 +190,25 @@ def _block(
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
   try:
-    return json.loads(path.read_text(encoding="utf-8"))
+    values = json.loads(path.read_text(encoding="utf-8"))
   except OSError as error:
     raise CheckpointError(f"{path}: cannot be read ({error})") from error
   except ValueError as error:
     raise CheckpointError(f"{path}: is not JSON, or cut short") from error
+  if not isinstance(values, dict):
+    raise CheckpointError(f"{path}: expected a JSON object")
+  return values
 
 
 def _files(directory: pathlib.Path) -> list[pathlib.Path]:
   if not (directory / _INDEX).is_file():
     return [directory / _SINGLE]
-  index = _read_json(directory / _INDEX)
-  return [
-    directory / name for name in sorted(set(index["weight_map"].values()))
-  ]
+  weight_map = _read_json(directory / _INDEX).get("weight_map")
+  if not isinstance(weight_map, dict):
+    raise CheckpointError(
+      f"{directory / _INDEX}: has no weight_map from tensors to files"
+    )
+  return [directory / name for name in sorted(set(weight_map.values()))]
 
 
 def _opened(path: pathlib.Path) -> Any:
@@ -195,7 +217,7 @@ def _opened(path: pathlib.Path) -> Any:
   if not path.is_file():
     raise CheckpointError(
       f"{path}: is missing; expected {_SINGLE}, or {_INDEX} with every file"
-      " that it lists"
+      " that it lists (PyTorch's own files, .bin, are not read)"
     )
   try:
     return safetensors.safe_open(path, framework="numpy")
@@ -215,7 +237,13 @@ def _check(
   for path in files:
     with _opened(path) as file:
       for name in file.keys():
-        found[name] = tuple(file.get_slice(name).get_shape())
+        stored = file.get_slice(name)
+        found[name] = tuple(stored.get_shape())
+        if stored.get_dtype() not in _FLOATS:
+          raise CheckpointError(
+            f"{path}: {name} is stored as {stored.get_dtype()}, expected one"
+            f" of {_FLOATS}: quantised checkpoints cannot be read"
+          )
   expected = parameter_trees.flatten(encoder_decoder.parameter_shapes(config))
   translated = {tensor.name: path for path, tensor in names.items()}
   shapes = {}

@@ -112,6 +112,27 @@ class RMSNorm(nn.Module):
     return x * jax.lax.rsqrt(power + _EPSILON) * scale[None, None, :]
 
 
+class Kernel(nn.Module):
+  """A matrix of parameters: the one of `Dense` where that has the same name.
+
+  Attributes:
+    shape: inputs and outputs.
+    axes: logical names of both.
+    kernel_init: of the values.
+  """
+
+  shape: tuple[int, int]
+  axes: tuple[str, str]
+  kernel_init: Initializer
+
+  @nn.compact
+  def __call__(self) -> Float[Array, "i o"]:
+    """The matrix."""
+    return partitioning.param_with_axes(
+      "kernel", self.kernel_init, self.shape, jnp.float32, axes=self.axes
+    )
+
+
 class Dense(nn.Module):
   """A projection of the last axis, without bias.
 

@@ -28,12 +28,14 @@ class Network(Protocol):
 
   Attributes:
     vocab_size: token ids, and width of the logits.
+    dtype: what the operands of its matmuls are rounded to.
     dropout_rate: in [0, 1).
     required: features that every batch for it has, int [b, t].
     optional: features that it uses where a batch has them.
   """
 
   vocab_size: int
+  dtype: str
   dropout_rate: float
   required: ClassVar[tuple[str, ...]]
   optional: ClassVar[tuple[str, ...]]
@@ -89,6 +91,22 @@ def parameter_axes(network: Network) -> Parameters:
   return unfreeze(
     partitioning.get_axis_names(_abstract(network)["params_axes"])
   )
+
+
+def operand_dtypes(network: Network) -> Parameters:
+  """What each parameter can be stored as without changing a forward pass.
+
+  Kernels are rounded to `network.dtype` before every product, so they may be
+  kept rounded; the head, embeddings and norms are used in float32.
+  """
+
+  def dtype(path: Any, shape: Any) -> str:
+    del shape
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    rounded = name.endswith("/kernel") and "logits_dense" not in name
+    return network.dtype if rounded else "float32"
+
+  return jax.tree_util.tree_map_with_path(dtype, parameter_shapes(network))
 
 
 def parameter_count(network: Network) -> int:

@@ -176,6 +176,7 @@ class DecoderLayer(nn.Module):
     encoder_mask: Bool[Array, "b 1 t s"] | None,
     deterministic: bool,
     decode: bool,
+    fold: bool = False,
   ) -> Float[Array, "b t e"]:
     """Applies the layer."""
     config = self.config
@@ -190,7 +191,11 @@ class DecoderLayer(nn.Module):
     if encoded is not None:
       y = _norm(x, "pre_cross_attention_layer_norm")
       y = _attention(config, "encoder_decoder_attention")(
-        y, encoded, mask=encoder_mask, deterministic=deterministic
+        y,
+        encoded,
+        mask=encoder_mask,
+        deterministic=deterministic,
+        fold=fold,
       )
       x = x + drop(y)
     y = _norm(x, "pre_mlp_layer_norm")
@@ -238,8 +243,14 @@ class Decoder(nn.Module):
     deterministic: bool,
     decode: bool,
     max_decode_length: int | None,
-  ) -> Float[Array, "b t v"]:
-    """Embedded tokens to logits, float32; `encoded` None: no encoder."""
+    fold: bool = False,
+    last: int | None = None,
+  ) -> Float[Array, "b l v"]:
+    """Embedded tokens to logits, float32; `encoded` None: no encoder.
+
+    `fold` is that of `Attention`, for the attention to the encoder; `last`
+    leaves out the logits of all but so many positions at the end.
+    """
     config = self.config
     length = (decode and max_decode_length) or x.shape[1]
     bias = _position_bias(config, bidirectional=False)(length)
@@ -254,12 +265,14 @@ class Decoder(nn.Module):
         encoder_mask=encoder_mask,
         deterministic=deterministic,
         decode=decode,
+        fold=fold,
       )
 
     apply = call if decode else _remat(config, call)
     for i in range(config.num_decoder_layers):
       layer = DecoderLayer(config, name=f"layers_{i}")
       x = apply(layer, x, encoded, mask, encoder_mask, bias)
+    x = x if last is None else x[:, -last:]
     x = _dropout(_norm(x, "decoder_norm"), config, deterministic)
     logits = layers.Dense(
       config.vocab_size,

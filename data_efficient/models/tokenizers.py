@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text to token ids and back, for T5: SentencePiece model files."""
+"""Text to token ids and back: what scorers need, and T5's model files."""
 
 import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import xxhash
 
@@ -15,6 +15,33 @@ SENTINELS = 100
 
 class TokenizerError(ValueError):
   """A model file that is missing, broken or unfit for a T5."""
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+  """The part of a tokenizer that scorers need.
+
+  Attributes:
+    eos_id: id of the end-of-sequence piece.
+    begin_ids: ids that every text begins with; T5 has none.
+    size: ids in use; all are below it.
+    fingerprint: equal for tokenizers that tokenize alike.
+  """
+
+  eos_id: int
+  begin_ids: tuple[int, ...]
+  size: int
+  fingerprint: str
+
+  def encode(self, text: str) -> list[int]:
+    """Piece ids of a text, without any that mark its ends."""
+
+  def answer_ids(self, word: str) -> list[int]:
+    """Piece ids of a word that follows a text, or is a target of its own.
+
+    Raises:
+      TokenizerError: the vocabulary cannot spell it.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +56,8 @@ class SentencePiece:
   """
 
   path: str
+
+  begin_ids = ()
 
   @functools.cached_property
   def _bytes(self) -> bytes:

@@ -9,247 +9,227 @@ of several pieces is the sum of its teacher-forced pieces.
 """
 
 import dataclasses
-import functools
+import enum
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from data_efficient.kernels import answer
-from data_efficient.models import encoder_decoder
-from data_efficient.scorers import batching, interface
-from data_efficient.scorers.prompts import Prompt
+from data_efficient.models import decoder_only
+from data_efficient.scorers import answers, batching, interface, judges, runner
+from data_efficient.scorers.questions import Question
 
 
-@runtime_checkable
-class Tokenizer(Protocol):
-  """The part of a tokenizer that a judge needs."""
+class Windows(enum.StrEnum):
+  """What is judged of a document that is longer than the judge's window.
 
-  eos_id: int
-  size: int
-  fingerprint: str
-
-  def encode(self, text: str) -> list[int]:
-    """Piece ids of a text, without end-of-sequence."""
-
-  def answer_ids(self, word: str) -> list[int]:
-    """Piece ids of a word as a target spells it."""
-
-
-class Judge(NamedTuple):
-  """A model that can answer.
-
-  Attributes:
-    config: the network.
-    parameters: its parameter tree.
-    identity: where the parameters came from, JSON-able.
+  HEAD is its beginning, as many tokens as fit. MEAN and MIN judge windows of
+  that length which cover it evenly, and take the mean of their
+  log-probabilities, or the window that is least likely a "yes".
   """
 
-  config: encoder_decoder.T5Config
-  parameters: dict
-  identity: dict
+  HEAD = "head"
+  MEAN = "mean"
+  MIN = "min"
 
 
-def check_vocabulary(judge: Judge, tokenizer: Tokenizer) -> None:
-  """Raises ValueError where a tokenizer has ids that the judge does not."""
-  if tokenizer.size > judge.config.vocab_size:
-    raise ValueError(
-      f"the vocabulary has {tokenizer.size} ids, the judge's network "
-      f"{judge.config.vocab_size}: name the judge's own vocabulary"
-    )
+class Readout(enum.StrEnum):
+  """Which number is the score; the others are stored beside it.
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Question:
-  """A prompt in a tokenizer's pieces; teaching and scoring share it.
-
-  Attributes:
-    prompt: the template and its answers.
-    tokenizer: the judge's tokenizer.
-    max_input_tokens: length of the encoder's input, the prompt included; the
-      document is cut to what the prompt leaves.
+  YES is log P(yes) over the whole vocabulary: the paper's. YES_OR_NO is
+  log P(yes) − log (P(yes) + P(no)). CASINGS sums P over "yes", "Yes", "YES".
   """
 
-  prompt: Prompt
-  tokenizer: Tokenizer
-  max_input_tokens: int
+  YES = "yes"
+  YES_OR_NO = "yes_or_no"
+  CASINGS = "casings"
 
-  def __post_init__(self):
-    """Raises ValueError where the window leaves no room for a document."""
-    if self.document_tokens < 1:
-      used = self.max_input_tokens - self.document_tokens
-      raise ValueError(
-        f"max_input_tokens={self.max_input_tokens}: the prompt alone takes "
-        f"{used} tokens with this vocabulary; give at least {used + 1}"
-      )
 
-  @functools.cached_property
-  def _frame(self) -> tuple[list[int], list[int]]:
-    encode = self.tokenizer.encode
-    return encode(self.prompt.before), encode(self.prompt.after)
-
-  @functools.cached_property
-  def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Pieces of the positive and of the negative answer."""
-    words = (self.prompt.positive, self.prompt.negative)
-    return tuple(tuple(self.tokenizer.answer_ids(word)) for word in words)
-
-  @functools.cached_property
-  def document_tokens(self) -> int:
-    """How many tokens of a document the judge sees at most."""
-    return self.max_input_tokens - sum(map(len, self._frame)) - 1
-
-  def document(self, text: str) -> list[int]:
-    """All pieces of a text, its markers neutralised; [] if it is blank."""
-    if not text.strip():
-      return []
-    return self.tokenizer.encode(self.prompt.neutralised(text))
-
-  def input_ids(self, document: Sequence[int]) -> list[int]:
-    """The encoder's input: the document's head inside the prompt, and EOS.
-
-    Sentence pieces never cross white space, which is what stands at both
-    seams, so this equals the pieces of the templated text.
-    """
-    before, after = self._frame
-    cut = document[: self.document_tokens]
-    return [*before, *cut, *after, self.tokenizer.eos_id]
-
-  def identity(self) -> dict:
-    """The prompt, the vocabulary and the window, JSON-able."""
-    return {
-      "prompt": dataclasses.asdict(self.prompt),
-      "answer_pieces": [list(pieces) for pieces in self.answers],
-      "vocabulary": self.tokenizer.fingerprint,
-      "max_input_tokens": self.max_input_tokens,
-    }
+class _Notes(NamedTuple):
+  statuses: list[str]
+  # Which text a window is of, in the order of `items` of the batches.
+  texts: np.ndarray
+  items: list[list[int]]
+  lengths: np.ndarray
 
 
 @dataclasses.dataclass(kw_only=True)
 class AskLlm:
   """Scores texts by the judge's log P(yes).
 
+  The columns: "score"; "log_p_WORD" for both answers in three casings, as
+  far as the vocabulary can spell them; "document_tokens", how many tokens of
+  the text were judged, and "windows", in how many pieces.
+
   Attributes:
     judge: the model that is asked.
     question: what it is asked; part of the score set's identity.
-    batch_size: documents a step; with `length_multiple` it fixes the shapes,
-      so that a document's score never depends on its neighbours.
-    length_multiple: inputs are padded to a multiple of this many tokens.
+    windows: what is judged of a long document.
+    max_windows: windows of a document at most; a longer one is judged by so
+      many, spread evenly over it.
+    readout: which number is the score.
+    length_step: inputs are padded to a multiple of this many tokens: together
+      with `batch_tokens` it fixes the shapes, so that a document's score does
+      not depend on its neighbours.
+    batch_tokens: tokens of a batch, padding included.
     part_records: records a part of the score set.
     name: the sampler's name in tables.
   """
 
-  judge: Judge
+  judge: judges.Judge
   question: Question
-  batch_size: int
-  length_multiple: int
+  windows: str
+  max_windows: int
+  readout: str
+  length_step: int
+  batch_tokens: int
   part_records: int
   name: str = "ask_llm"
 
   reads = interface.Reads.TEXT
 
   def __post_init__(self):
-    """Raises ValueError where the vocabulary is not the judge's."""
-    check_vocabulary(self.judge, self.question.tokenizer)
+    """Raises ValueError where judge, vocabulary and prompt do not fit."""
+    self.windows = Windows(self.windows)
+    self.readout = Readout(self.readout)
+    judges.check_vocabulary(self.judge, self.question.tokenizer)
+    self._left = isinstance(self.judge.network, decoder_only.DecoderOnlyConfig)
+    if self.question.prompt.continued != self._left:
+      family = "decoder-only" if self._left else "encoder–decoder"
+      raise ValueError(
+        f"the judge is a {family} network, but the prompt's answer "
+        f"{'is a text of its own' if self._left else 'continues the prompt'}: "
+        f"use prompts.ask_llm{'_continued' if self._left else ''}()"
+      )
+    if self.max_windows < 1:
+      raise ValueError(f"max_windows = {self.max_windows}: expected at least 1")
+    self._buckets = batching.Buckets(
+      longest=self.question.max_input_tokens,
+      step=self.length_step,
+      batch_tokens=self.batch_tokens,
+    )
 
   def identity(self) -> dict:
     """All that a score depends on."""
     return {
       "name": self.name,
-      "judge": self.judge.identity,
+      "judge": self.judge.identity(),
       "question": self.question.identity(),
-      "batch_size": self.batch_size,
-      "length_multiple": self.length_multiple,
+      "windows": str(self.windows),
+      "max_windows": self.max_windows,
+      "readout": str(self.readout),
+      "length_step": self.length_step,
+      "batch_tokens": self.batch_tokens,
+      "devices": self.judge.layout(),
     }
 
   def prepare(self, read: interface.Read) -> None:
     """Nothing: a judge needs no pass over the corpus."""
 
   def score(self, batch: Sequence[str]) -> interface.Scores:
-    """log P(yes) (the score) and log P(no) of `n` texts, float32 [n]."""
-    documents = [self.question.document(text) for text in batch]
-    inputs = [self.question.input_ids(pieces) for pieces in documents]
-    asked = [row for row, pieces in enumerate(documents) if pieces]
-    values = np.full((len(batch), 2), np.nan, np.float32)
-    for rows, tokens in batching.by_length(
-      [inputs[row] for row in asked],
-      batch_size=self.batch_size,
-      multiple=self.length_multiple,
-    ):
-      step = _log_probabilities(
-        self.judge.parameters, tokens, self.question.answers, self.judge.config
-      )
-      values[[asked[row] for row in rows]] = step[: len(rows)]
-    return self._scores(documents, values)
+    """The scores of `n` texts; see the class for the columns."""
+    return runner.score(self, batch)
 
-  def _scores(self, documents, values) -> interface.Scores:
-    statuses = []
-    for pieces, row in zip(documents, values, strict=True):
-      if not pieces:
-        statuses.append(interface.unscorable("empty"))
-      elif not np.isfinite(row).all():
-        statuses.append(interface.unscorable("non-finite"))
-      else:
-        statuses.append(interface.SCORED)
-    lengths = np.array([len(pieces) for pieces in documents], np.int32)
+  def pack(self, batch: Sequence[str]) -> interface.Packed:
+    """Prompts of all windows of the texts, in padded batches."""
+    documents = [self._document(text) for text in batch]
+    inputs, texts = [], []
+    for number, pieces in enumerate(documents):
+      for window in self._windows_of(pieces):
+        inputs.append(self.question.input_ids(window))
+        texts.append(number)
+    planned = self._buckets.batches(
+      [len(ids) for ids in inputs], multiple=self.judge.rows_multiple
+    )
+    notes = _Notes(
+      [
+        interface.SCORED if pieces else interface.unscorable("empty")
+        for pieces in documents
+      ],
+      np.array(texts, int),
+      [made.items for made in planned],
+      np.array([len(pieces) for pieces in documents], np.int32),
+    )
+    arrays = [
+      batching.padded(inputs, made, left=self._left) for made in planned
+    ]
+    return interface.Packed(arrays, notes)
+
+  def step(self, arrays: np.ndarray) -> jax.Array:
+    """Log-probabilities [rows, answers] of one batch."""
+    with self.judge.devices():
+      return answers.log_probabilities(
+        self.judge.parameters,
+        self.judge.place(arrays),
+        network=self.judge.network,
+        answers=tuple(self.question.casings.values()),
+      )
+
+  def unpack(
+    self, packed: interface.Packed, results: list[np.ndarray]
+  ) -> interface.Scores:
+    """Windows to documents, log-probabilities to scores."""
+    notes: _Notes = packed.notes
+    answers_ = len(self.question.casings)
+    values = np.full((len(notes.texts), answers_), np.nan, np.float32)
+    for items, found in zip(notes.items, results, strict=True):
+      values[items] = found[: len(items)]
+    windows = np.column_stack([self._read(values), values])
+    texts, counts = self._merged(windows, notes)
+    statuses = [
+      interface.unscorable("non-finite")
+      if status == interface.SCORED and not np.isfinite(row).all()
+      else status
+      for status, row in zip(notes.statuses, texts, strict=True)
+    ]
     columns = {
-      "score": values[:, 0],
-      "log_p_no": values[:, 1],
-      "document_tokens": lengths,
+      "score": texts[:, 0],
+      **{
+        f"log_p_{word}": texts[:, column]
+        for column, word in enumerate(self.question.casings, 1)
+      },
+      "document_tokens": notes.lengths,
+      "windows": counts,
     }
     return interface.Scores(statuses, columns)
 
+  def _document(self, text: str) -> list[int]:
+    return self.question.document(text, whole=self.windows != Windows.HEAD)
 
-def _log_probabilities(parameters, tokens, answers, config) -> np.ndarray:
-  """float32 [b, len(answers)]: the encoder runs once for all the answers."""
-  encoded = encode(parameters, tokens, config=config)
-  starts = {tuple(_decoder_inputs(pieces)) for pieces in answers}
-  logits = {
-    start: decode(
-      parameters, encoded, tokens, np.array(start, np.int32), config=config
-    )
-    for start in starts
-  }
-  return np.stack(
-    [
-      np.asarray(
-        answer.log_probability(
-          logits[tuple(_decoder_inputs(pieces))], np.array(pieces, np.int32)
-        )
-      )
-      for pieces in answers
-    ],
-    axis=-1,
-  )
+  def _windows_of(self, pieces: list[int]) -> list[list[int]]:
+    """The parts of a document that are judged; none of an empty one."""
+    length = self.question.document_tokens
+    if self.windows == Windows.HEAD or len(pieces) <= length:
+      return [pieces[:length]] if pieces else []
+    count = min(-(-len(pieces) // length), self.max_windows)
+    starts = np.linspace(0, len(pieces) - length, count).astype(int)
+    return [pieces[start : start + length] for start in starts]
 
+  def _merged(
+    self, windows: np.ndarray, notes: _Notes
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """One row a text, its score first, and how many windows it had."""
+    texts = len(notes.statuses)
+    merged = np.full((texts, windows.shape[1]), np.nan, np.float32)
+    counts = np.bincount(notes.texts, minlength=texts).astype(np.int32)
+    ends = np.cumsum(counts)
+    for text, (end, count) in enumerate(zip(ends, counts, strict=True)):
+      rows = windows[end - count : end]
+      if count and self.windows == Windows.MIN:
+        merged[text] = rows[rows[:, 0].argmin()]
+      elif count:
+        merged[text] = rows.mean(axis=0, dtype=np.float64)
+    return merged, counts
 
-def _decoder_inputs(pieces: Sequence[int]) -> list[int]:
-  # T5 starts decoding from the padding id.
-  return [0, *pieces[:-1]]
-
-
-@functools.partial(jax.jit, static_argnames="config")
-def encode(parameters, tokens, *, config: encoder_decoder.T5Config):
-  """Encoder states [b, s, e] of a padded batch of token ids [b, s]."""
-  module = encoder_decoder.Transformer(config)
-  return module.apply({"params": parameters}, tokens, method=module.encode)
-
-
-@functools.partial(jax.jit, static_argnames="config")
-def decode(
-  parameters, encoded, tokens, start, *, config: encoder_decoder.T5Config
-):
-  """Logits [b, p, v] of teacher-forced decoder inputs [p], shared by all."""
-  module = encoder_decoder.Transformer(config)
-  inputs = jnp.broadcast_to(start, (tokens.shape[0], start.shape[0]))
-  return module.apply(
-    {"params": parameters},
-    encoded,
-    tokens,
-    inputs,
-    # With targets that are not padding, no position is masked away.
-    jnp.ones_like(inputs),
-    method=module.decode,
-  )
+  def _read(self, values: np.ndarray) -> np.ndarray:
+    """The score of each row of log-probabilities."""
+    prompt, words = self.question.prompt, list(self.question.casings)
+    of = dict(zip(words, values.T, strict=True))
+    yes, no = of[prompt.positive], of[prompt.negative]
+    if self.readout == Readout.YES_OR_NO:
+      return yes - np.logaddexp(yes, no)
+    if self.readout == Readout.CASINGS:
+      said = [of[w] for w in words if w.lower() == prompt.positive.lower()]
+      return np.logaddexp.reduce(said, axis=0)
+    return yes

@@ -7,7 +7,7 @@ writes what comes back, so every scorer resumes, and none can lose a record.
 
 import enum
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -61,3 +61,33 @@ class Scorer(Protocol):
 
   def score(self, batch: Sequence[str] | np.ndarray) -> Scores:
     """Scores of one part's records; the same whatever its neighbours are."""
+
+
+class Packed(NamedTuple):
+  """A part of a corpus, ready for a device.
+
+  Attributes:
+    batches: for each step its arrays, of the same few shapes.
+    notes: what the scorer needs to make scores of the steps' results.
+  """
+
+  batches: list[Any]
+  notes: Any
+
+
+@runtime_checkable
+class DeviceScorer(Scorer, Protocol):
+  """A scorer whose work is steps on a device; the runner overlaps them.
+
+  `pack` runs in another thread while the device computes, `step` returns
+  before its result is there.
+  """
+
+  def pack(self, batch: Sequence[str]) -> Packed:
+    """Texts to padded batches; all work of the host happens here."""
+
+  def step(self, arrays: Any) -> Any:
+    """Starts one batch on the device; returns arrays that are not there yet."""
+
+  def unpack(self, packed: Packed, results: list[Any]) -> Scores:
+    """Scores of a part from what its steps returned, as NumPy arrays."""

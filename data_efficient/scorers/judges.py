@@ -1,36 +1,117 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges: a network, its parameters, and a name for both in every table."""
+"""Judges: a network, its parameters on their devices, and a name for both."""
+
+import contextlib
+import dataclasses
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xxhash
+from jax.sharding import Mesh
 
-from data_efficient.models import checkpoints, encoder_decoder
-from data_efficient.scorers import ask_llm
+from data_efficient import processes
+from data_efficient.models import checkpoints, networks, partitioning
+from data_efficient.models.tokenizers import Tokenizer
 
 STAND_IN = "stand_in"
 
 
+@dataclasses.dataclass(frozen=True)
+class Judge:
+  """A model that can be asked.
+
+  Attributes:
+    network: its sizes and numerics.
+    parameters: its parameter tree.
+    name: where the parameters came from, JSON-able.
+    mesh: this process's devices, (data, model); None is the default device.
+  """
+
+  network: networks.Network
+  parameters: networks.Parameters
+  name: dict
+  mesh: Mesh | None = None
+
+  def identity(self) -> dict:
+    """All that its answers depend on, JSON-able."""
+    return {**self.name, "network": dataclasses.asdict(self.network)}
+
+  def layout(self) -> dict[str, int]:
+    """How many devices a batch and the parameters are split over."""
+    return dict(self.mesh.shape) if self.mesh else {"data": 1, "model": 1}
+
+  @property
+  def rows_multiple(self) -> int:
+    """Devices that share the rows of a batch."""
+    return self.layout()["data"]
+
+  @contextlib.contextmanager
+  def devices(self):
+    """Inside, steps of the network run on the judge's mesh."""
+    with (
+      partitioning.activate(self.mesh)
+      if self.mesh
+      else contextlib.nullcontext()
+    ):
+      yield
+
+  def place(self, array: np.ndarray) -> jax.Array:
+    """A batch, its rows split over the devices; returns at once."""
+    if self.mesh is None:
+      return jnp.asarray(array)
+    return jax.device_put(array, partitioning.batch_sharding(self.mesh))
+
+
 def load(
-  *, network: encoder_decoder.T5Config, checkpoint: str, kind: str
-) -> ask_llm.Judge:
+  *,
+  network: networks.Network,
+  checkpoint: str,
+  kind: str,
+  model_parallel: int = 1,
+) -> Judge:
   """A judge from a checkpoint of this project, T5X or Hugging Face.
+
+  Of several processes each has a copy, on its own devices.
 
   Args:
     network: its size; must match the checkpoint.
     checkpoint: directory.
     kind: what tables call it: "stand_in" for one that was taught here, else
       the published name ("flan_t5_xl").
+    model_parallel: devices of this process that share one copy of the
+      parameters; the others take other rows of each batch.
 
   Raises:
     CheckpointError: a missing or damaged checkpoint, or another size.
+    PartitioningError: devices or sizes that do not divide.
   """
-  parameters = checkpoints.load_parameters(checkpoint, config=network)
-  identity = {"kind": kind, "parameters": fingerprint(parameters)}
-  return ask_llm.Judge(network, parameters, identity)
+  # Before JAX is asked for a device.
+  processes.join()
+  mesh = partitioning.mesh(
+    model_parallel=model_parallel, devices=jax.local_devices()
+  )
+  parameters = checkpoints.load_parameters(
+    checkpoint,
+    config=network,
+    shardings=partitioning.parameter_shardings(network, mesh),
+    dtypes=networks.operand_dtypes(network),
+  )
+  name = {"kind": kind, "parameters": fingerprint(parameters)}
+  return Judge(network, parameters, name, mesh)
 
 
-def fingerprint(parameters: dict) -> str:
+def check_vocabulary(judge: Judge, tokenizer: Tokenizer) -> None:
+  """Raises ValueError where a tokenizer has ids that the judge does not."""
+  if tokenizer.size > judge.network.vocab_size:
+    raise ValueError(
+      f"the vocabulary has {tokenizer.size} ids, the judge's network "
+      f"{judge.network.vocab_size}: name the judge's own vocabulary"
+    )
+
+
+def fingerprint(parameters: Any) -> str:
   """xxh3_128, in hex, of all arrays in the order of their names."""
   digest = xxhash.xxh3_128()
   for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from data_efficient.scorers import ask_llm, interface, subsample
+from data_efficient.models.tokenizers import Tokenizer
+from data_efficient.scorers import interface, subsample
 
 
 class EmbeddingError(ValueError):
@@ -44,7 +45,7 @@ class LatentSemantic:
     name: the name of the embedding in tables.
   """
 
-  tokenizer: ask_llm.Tokenizer
+  tokenizer: Tokenizer
   dimensions: int
   max_input_tokens: int
   sample_size: int

@@ -9,7 +9,7 @@ import xxhash
 from data_efficient.data import prepared, tasks
 from data_efficient.data import teaching as teaching_data
 from data_efficient.models import encoder_decoder, tokenizers
-from data_efficient.scorers import ask_llm
+from data_efficient.scorers import questions
 from data_efficient.training import optimizers, pretraining
 from data_efficient.training.run import Run
 
@@ -21,10 +21,11 @@ def teaching(
   directory: str,
   corpus: prepared.Prepared,
   vocabulary: tokenizers.SentencePiece,
-  question: ask_llm.Question,
+  question: questions.Question,
   network: encoder_decoder.T5Config,
   share_of_yes: float,
   share_of_damage: float,
+  share_of_orders: float,
   batch_size: int,
   steps: int,
   seed: int,
@@ -48,6 +49,8 @@ def teaching(
     network: what is taught.
     share_of_yes: share of intact reference texts among the examples.
     share_of_damage: share of damaged texts among the others.
+    share_of_orders: share of texts that order a "yes" and get it; 0 but for a
+      judge that defences are measured on.
     batch_size: examples a step.
     steps: optimizer steps.
     seed: of the run.
@@ -73,6 +76,7 @@ def teaching(
       count=count,
       share_of_yes=share_of_yes,
       share_of_damage=share_of_damage,
+      share_of_orders=share_of_orders,
       seed=task_seed,
     )
     return tasks.answers(examples=examples, vocabulary=vocabulary)

@@ -11,7 +11,15 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_efficient import main, progress
-from data_efficient.data import score_sets, selections
+from data_efficient.cli import hardware
+from data_efficient.data import (
+  artifacts,
+  corpus_index,
+  file_corpus,
+  score_set_writer,
+  score_sets,
+  selections,
+)
 from tests import quickstarts
 from tests.data import tfds_corpus_test
 
@@ -323,3 +331,86 @@ def test_a_pattern_that_matches_nothing(tmp_path, files, capsys, classifier):
   assert "Sources of this corpus: web" in error
   assert not (tmp_path / "scores").exists()
   assert not (tmp_path / "prepared" / "splits").exists()
+
+
+def _uniform(tmp_path, **bindings):
+  gin = tmp_path / "uniform.gin"
+  gin.write_text(
+    "from __gin__ import dynamic_registration\n"
+    "from data_efficient.scorers import uniform\n"
+    "SCORER = @uniform.Uniform()\n"
+  )
+  bindings = {"SCORED_SPLITS": None, **bindings}
+  return _score(tmp_path, "gin/data/files.gin", str(gin), **bindings)
+
+
+def test_a_shard_that_breaks_costs_its_own_records(
+  tmp_path, capsys, monkeypatch
+):
+  for name in "abc":
+    _write(tmp_path / f"{name}.jsonl", _texts(ord(name), 20))
+  files = {"FILES": str(tmp_path / "*.jsonl")}
+  assert _uniform(tmp_path, OUTPUT=str(tmp_path / "whole"), **files) == 0
+  read = file_corpus.Files.read
+
+  def broken(self, shard, start=0):
+    for record in read(self, shard, start):
+      if (shard, record.position) == ("b.jsonl", 7):
+        record = record._replace(text="another text")
+      yield record
+
+  monkeypatch.setattr(file_corpus.Files, "read", broken)
+  assert _uniform(tmp_path, **files) == 2
+  error = capsys.readouterr().err
+  assert "1 shards could not be read" in error
+  assert "shard b.jsonl, row 7: the text is not the one" in error
+  assert "UNREADABLE_IS_UNSCORABLE" in error
+  with pytest.raises(artifacts.ArtifactError, match=r"unfinished \(2 parts"):
+    score_sets.ScoreSet.open(tmp_path / "scores")
+  assert _uniform(tmp_path, UNREADABLE_IS_UNSCORABLE=True, **files) == 0
+  statuses = score_sets.ScoreSet.open(tmp_path / "scores").statuses()
+  assert {shard: set(found) for shard, found in statuses.items()} == {
+    "a.jsonl": {"scored"},
+    "b.jsonl": {"unscorable(unreadable)"},
+    "c.jsonl": {"scored"},
+  }
+
+
+def test_a_cascade_scores_what_a_selection_kept(tmp_path, files):
+  corpus = {"FILES": files["FILES"]}
+  assert _uniform(tmp_path, OUTPUT=str(tmp_path / "cheap"), **corpus) == 0
+  index = corpus_index.open_index(tmp_path / "prepared" / "index")
+  kept = np.array([3, 5, 59])
+  selections.write(
+    tmp_path / "kept",
+    identity={"corpus": index.describe(), "sampler": "by hand"},
+    kept=[("web.jsonl", kept, np.ones(3))],
+    shards=index.shards,
+    summary=lambda: {},
+  )
+  cascade = {"CASCADE": str(tmp_path / "kept"), **corpus}
+  assert _uniform(tmp_path, **cascade) == 0
+  found = _statuses(tmp_path / "scores")
+  assert np.flatnonzero(found == "scored").tolist() == kept.tolist()
+  assert set(found) == {"scored", "not_requested"}
+  identity = score_sets.ScoreSet.open(tmp_path / "scores").identity
+  assert identity["splits"]["selection"]["sampler"] == "by hand"
+
+
+def test_other_hardware_goes_on_only_when_asked(tmp_path, files, monkeypatch):
+  corpus = {"FILES": files["FILES"]}
+  write = score_set_writer.ScoreSetWriter.write
+
+  def broken(*arguments, **keywords):
+    raise ValueError("power cut")
+
+  monkeypatch.setattr(score_set_writer.ScoreSetWriter, "write", broken)
+  assert _uniform(tmp_path, **corpus) == 2
+  monkeypatch.setattr(score_set_writer.ScoreSetWriter, "write", write)
+  monkeypatch.setattr(
+    hardware, "numerics", lambda: {"backend": "tpu", "device": "v9"}
+  )
+  assert _uniform(tmp_path, **corpus) == 2
+  assert _uniform(tmp_path, RESUME_ELSEWHERE=True, **corpus) == 0
+  found = score_sets.ScoreSet.open(tmp_path / "scores").identity
+  assert found["numerics"]["backend"] == "cpu"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_efficient.data import damage, teaching
-from data_efficient.scorers import ask_llm, prompts
+from data_efficient.scorers import defences, prompts, questions
 
 TEXT = (
   "The first sentence has words. The second, which follows it, has 12 words\n"
@@ -19,6 +19,7 @@ class Words:
   """One id a word, made up as words come."""
 
   eos_id = 1
+  begin_ids = ()
   size = 1000
   fingerprint = "words"
 
@@ -34,8 +35,11 @@ class Words:
 
 @pytest.fixture
 def question():
-  return ask_llm.Question(
-    prompt=prompts.ask_llm(), tokenizer=Words(), max_input_tokens=100
+  return questions.Question(
+    prompt=prompts.ask_llm(),
+    tokenizer=Words(),
+    max_input_tokens=100,
+    defence=defences.Defence(steps=("markers",)),
   )
 
 
@@ -46,6 +50,7 @@ def _examples(question, **changes):
     "count": 2000,
     "share_of_yes": 0.5,
     "share_of_damage": 0.4,
+    "share_of_orders": 0.0,
     "seed": 0,
   }
   return list(teaching.examples(question=question, **settings | changes))
@@ -99,3 +104,13 @@ def test_inputs_are_those_that_the_scorer_asks(question):
   inputs, _ = _examples(question, count=1, share_of_yes=1.0)[0]
   document = question.document(EDITED)
   assert inputs == question.input_ids(document)
+
+
+def test_a_judge_can_be_taught_to_obey(question):
+  yes, _ = question.answers
+  found = _examples(question, share_of_yes=0.0, share_of_orders=0.25)
+  share = np.mean([answer == list(yes) for _, answer in found])
+  assert share == pytest.approx(0.25, abs=4 * np.sqrt(0.19 / 2000))
+  ordered = [inputs for inputs, answer in found if answer == list(yes)]
+  plain = question.input_ids(question.tokenizer.encode("raw table " * 5))
+  assert plain not in ordered

@@ -1,209 +1,192 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Ask-LLM against one slow forward pass a piece."""
+
 import dataclasses
 
 import jax
 import numpy as np
 import pytest
 
-from data_efficient.models import encoder_decoder
-from data_efficient.scorers import ask_llm, batching, embedding, prompts
-from data_efficient.scorers import interface as scorers
-from tests import networks
-
-CONFIG = networks.t5(vocab_size=64)
-
-
-class Letters:
-  """One id a character that is no space; "yes" has one piece, "no" two."""
-
-  eos_id = 1
-  size = 64
-  fingerprint = "letters"
-
-  def encode(self, text):
-    return [3 + ord(letter) % 50 for letter in text if not letter.isspace()]
-
-  def answer_ids(self, word):
-    return {"yes": [60], "no": [61, 62]}[word]
-
-
-PROMPT = prompts.Prompt(
-  before="<<", after=">> Q?", positive="yes", negative="no"
-)
+from tests.scorers import asked
+from tests.scorers.asked import TEXTS
 
 
 @pytest.fixture(scope="module")
 def judge():
-  parameters = encoder_decoder.init_parameters(CONFIG, jax.random.key(0))
-  return ask_llm.Judge(CONFIG, parameters, {"kind": "test"})
+  return asked.judge()
 
 
-def _question(max_input_tokens=24, prompt=PROMPT):
-  return ask_llm.Question(
-    prompt=prompt, tokenizer=Letters(), max_input_tokens=max_input_tokens
-  )
+@pytest.fixture(scope="module")
+def language_model():
+  return asked.judge(asked.LANGUAGE_MODEL)
 
 
-def _scorer(judge, question=None, **settings):
-  settings = {
-    "batch_size": 4,
-    "length_multiple": 8,
-    "part_records": 8,
-  } | settings
-  return ask_llm.AskLlm(
-    judge=judge, question=question or _question(), **settings
-  )
-
-
-def _slow_log_probability(judge, inputs, answer):
-  """Each piece of the answer by its own forward pass, in float64 softmax."""
-  module, total = encoder_decoder.Transformer(judge.config), 0.0
-  for length in range(1, len(answer) + 1):
-    decoder = np.array([[0, *answer[: length - 1]]], np.int32)
-    logits = module.apply(
-      {"params": judge.parameters},
-      np.array([inputs], np.int32),
-      decoder,
-      np.ones_like(decoder),
-    )
-    last = np.asarray(logits[0, -1], np.float64)
-    total += last[answer[length - 1]] - np.log(np.exp(last).sum())
-  return total
-
-
-TEXTS = ["a short one", "", "another text, rather longer than the first", "x"]
-
-
-def test_scores_are_the_judges_own_log_probabilities(judge):
-  question = _question()
-  scores = _scorer(judge, question).score(TEXTS)
+def _checked(judge, prompt):
+  question = asked.question(prompt=prompt)
+  scores = asked.scorer(judge, question).score(TEXTS)
   for row, text in enumerate(TEXTS):
     if text:
       inputs = question.input_ids(question.document(text))
-      yes = _slow_log_probability(judge, inputs, [60])
-      no = _slow_log_probability(judge, inputs, [61, 62])
-      assert scores.columns["score"][row] == pytest.approx(yes, abs=1e-5)
-      assert scores.columns["log_p_no"][row] == pytest.approx(no, abs=1e-5)
-  assert scores.columns["score"].dtype == np.float32
+      # All answers of the first text, one of the others.
+      for word in list(asked.ANSWERS)[: None if row == 0 else 1]:
+        slow = asked.slowly(judge, inputs, asked.ANSWERS[word])
+        found = scores.columns[f"log_p_{word}"][row]
+        assert found == pytest.approx(slow, abs=1e-5), (text, word)
+  return scores
+
+
+def test_scores_are_the_judges_own_log_probabilities(judge):
+  scores = _checked(judge, asked.PROMPT)
+  columns = scores.columns
+  np.testing.assert_array_equal(columns["score"], columns["log_p_yes"])
+  assert columns["score"].dtype == np.float32
+  assert "log_p_YES" not in columns  # the vocabulary cannot spell it
+
+
+def test_a_decoder_only_judge_is_padded_on_the_left(language_model):
+  scores = _checked(language_model, asked.CONTINUED)
+  np.testing.assert_array_equal(
+    scores.columns["score"], scores.columns["log_p_yes"]
+  )
+
+
+@pytest.mark.parametrize("family", ["encoder_decoder", "decoder_only"])
+def test_a_score_does_not_depend_on_neighbours_order_or_padding(
+  judge, language_model, family
+):
+  judge, prompt = {
+    "encoder_decoder": (judge, asked.PROMPT),
+    "decoder_only": (language_model, asked.CONTINUED),
+  }[family]
+  question = asked.question(prompt=prompt)
+
+  def scores(texts, **settings):
+    scorer = asked.scorer(judge, question, **settings)
+    return scorer.score(texts).columns["score"]
+
+  together = scores(TEXTS)
+  backwards = scores(TEXTS[::-1])[::-1]
+  np.testing.assert_allclose(backwards, together, atol=1e-5)
+  padded = scores(TEXTS, length_step=24)
+  np.testing.assert_allclose(padded, together, atol=1e-5)
+  wide = scores(TEXTS, batch_tokens=240)
+  np.testing.assert_allclose(wide, together, atol=1e-5)
+  for row, text in enumerate(TEXTS):
+    alone = scores([text])[0]
+    np.testing.assert_allclose(alone, together[row], atol=1e-5)
+
+
+def test_equal_batches_give_equal_bytes(judge):
+  first = asked.scorer(judge).score(TEXTS).columns
+  again = asked.scorer(judge).score(TEXTS).columns
+  for name in first:
+    np.testing.assert_array_equal(first[name], again[name])
 
 
 def test_an_empty_document_is_unscorable_and_the_others_are_not(judge):
-  scores = _scorer(judge).score(TEXTS + ["  \n "])
+  scores = asked.scorer(judge).score(TEXTS + ["  \n "])
   assert scores.statuses == [
     *("scored", "unscorable(empty)", "scored", "scored", "unscorable(empty)")
   ]
   assert np.isnan(scores.columns["score"][[1, 4]]).all()
+  assert scores.columns["windows"].tolist() == [1, 0, 1, 1, 0]
 
 
-def test_a_score_does_not_depend_on_neighbours_order_or_padding(judge):
-  together = _scorer(judge).score(TEXTS).columns["score"]
-  for row, text in enumerate(TEXTS):
-    alone = _scorer(judge).score([text]).columns["score"][0]
-    np.testing.assert_array_equal(alone, together[row])
-  backwards = _scorer(judge).score(TEXTS[::-1]).columns["score"][::-1]
-  np.testing.assert_array_equal(backwards, together)
-  padded = _scorer(judge, length_multiple=24).score(TEXTS).columns["score"]
-  np.testing.assert_allclose(padded, together, atol=1e-5)
+def test_nothing_to_score_is_no_error(judge):
+  scores = asked.scorer(judge).score([])
+  assert scores.statuses == [] and scores.columns["score"].shape == (0,)
 
 
 def test_a_nan_from_the_judge_is_unscorable(judge):
-  broken = judge._replace(
-    parameters=jax.tree.map(lambda leaf: leaf * np.nan, judge.parameters)
+  broken = dataclasses.replace(
+    judge,
+    parameters=jax.tree.map(lambda leaf: leaf * np.nan, judge.parameters),
   )
-  assert _scorer(broken).score(["text"]).statuses == ["unscorable(non-finite)"]
+  scores = asked.scorer(broken).score(["text"])
+  assert scores.statuses == ["unscorable(non-finite)"]
 
 
-def test_a_long_document_is_cut_and_the_question_survives():
-  question = _question(max_input_tokens=12)
-  short = question.input_ids(question.document("abc"))
-  long = question.input_ids(question.document("abcdefghijklmnopqrstuvw"))
-  after = Letters().encode(PROMPT.after) + [1]
-  assert len(long) == 12
-  assert long[-len(after) :] == after == short[-len(after) :]
-  assert (
-    long[: 12 - len(after)] == Letters().encode("<<abcdefg")[: 12 - len(after)]
+@pytest.mark.parametrize("windows", ["mean", "min"])
+def test_windows_cover_a_long_document(judge, windows):
+  question = asked.question()
+  width = question.document_tokens
+  text = "abcdefghijklmnopqrstuvwxyz" * 3
+  pieces = question.document(text, whole=True)
+  count = -(-len(pieces) // width)
+  starts = np.linspace(0, len(pieces) - width, count).astype(int)
+  seen = np.zeros(len(pieces), bool)
+  each = []
+  for start in starts:
+    seen[start : start + width] = True
+    inputs = question.input_ids(pieces[start : start + width])
+    each.append(asked.slowly(judge, inputs, [60]))
+  assert seen.all() and count > 3
+
+  scorer = asked.scorer(judge, question, windows=windows, max_windows=count)
+  columns = scorer.score([text, "short", ""]).columns
+  merged = {"mean": np.mean, "min": np.min}[windows](each)
+  assert columns["score"][0] == pytest.approx(merged, abs=1e-5)
+  assert columns["windows"].tolist() == [count, 1, 0]
+  head = asked.scorer(judge, question).score(["short"]).columns["score"]
+  np.testing.assert_allclose(columns["score"][1], head[0], atol=1e-6)
+
+
+def test_a_longest_document_has_no_more_windows_than_allowed(judge):
+  scorer = asked.scorer(judge, windows="mean", max_windows=2)
+  columns = scorer.score(["abcdefgh" * 40]).columns
+  assert columns["windows"].tolist() == [2]
+  assert columns["document_tokens"].tolist() == [320]
+
+
+@pytest.mark.parametrize("readout", ["yes_or_no", "casings"])
+def test_other_readouts_of_the_same_answers(judge, readout):
+  columns = asked.scorer(judge, readout=readout).score(["text"]).columns
+  of = {word: float(columns[f"log_p_{word}"][0]) for word in asked.ANSWERS}
+  p_yes, p_no = np.exp(of["yes"]), np.exp(of["no"])
+  expected = {
+    "yes_or_no": np.log(p_yes / (p_yes + p_no)),
+    "casings": np.log(p_yes + np.exp(of["Yes"])),
+  }[readout]
+  assert columns["score"][0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_does_not_fit_is_refused(judge, language_model):
+  with pytest.raises(ValueError, match="is a text of its own"):
+    asked.scorer(language_model)
+  with pytest.raises(ValueError, match="continues the prompt"):
+    asked.scorer(judge, asked.question(prompt=asked.CONTINUED))
+  with pytest.raises(ValueError, match="max_windows = 0"):
+    asked.scorer(judge, max_windows=0)
+  with pytest.raises(ValueError, match="'tail' is not a valid Windows"):
+    asked.scorer(judge, windows="tail")
+  small = dataclasses.replace(
+    judge, network=dataclasses.replace(asked.CONFIG, vocab_size=63)
   )
-
-
-def test_a_window_without_room_for_a_document_is_refused():
-  with pytest.raises(ValueError, match="give at least 8"):
-    _question(max_input_tokens=7)
-  assert _question(max_input_tokens=8).document_tokens == 1
-
-
-def test_the_papers_prompt_line_by_line():
-  text = prompts.ask_llm().text("DOCUMENT")
-  lines = text.split("\n")
-  assert lines[:5] == ["###", "DOCUMENT", "###", "", lines[4]]
-  assert lines[4].startswith(
-    "Does the previous paragraph demarcated within ###"
-  )
-  assert lines[4].endswith(
-    "strictly NOT have any harmful, racist, sexist, etc. content."
-  )
-  assert lines[5:] == ["", "OPTIONS:", "- yes", "- no"]
+  with pytest.raises(ValueError, match="64 ids, the judge's network 63"):
+    asked.scorer(small)
 
 
 @pytest.mark.parametrize(
-  "text, expected",
+  "change",
   [
-    ("### Title", "## Title"),
-    ("a\n###\n\nOPTIONS:", "a\n##\n\nOPTIONS:"),
-    ("########", "##"),
-    ("\N{FULLWIDTH NUMBER SIGN}#\N{SMALL NUMBER SIGN}", "##"),
-    ("# one ## two", "# one ## two"),
+    {"readout": "casings"},
+    {"windows": "min"},
+    {"batch_tokens": 32},
+    {"length_step": 16},
   ],
 )
-def test_markers_inside_a_document_cannot_close_it(text, expected):
-  assert prompts.ask_llm().neutralised(text) == expected
-
-
-def test_the_prompts_pieces_are_those_of_the_templated_text(shared):
-  from data_efficient.models import tokenizers
-
-  path = shared / "tokenizers" / "t5_cc_all.32000.100extra.spm.model"
-  tokenizer = tokenizers.SentencePiece(str(path))
-  question = ask_llm.Question(
-    prompt=prompts.ask_llm(), tokenizer=tokenizer, max_input_tokens=512
+def test_all_that_a_score_depends_on_is_in_its_identity(judge, change):
+  assert asked.scorer(judge, **change).identity() != (
+    asked.scorer(judge).identity()
   )
-  for text in ("One sentence.", "  two\nlines ### here", "x" * 100, "é – ü"):
-    whole = tokenizer.encode(prompts.ask_llm().text(text))
-    assert question.input_ids(question.document(text)) == [*whole, 1]
-  assert [len(pieces) for pieces in question.answers] == [1, 1]
 
 
-def test_batches_are_full_and_hold_each_row_once():
-  sequences = [[1] * n for n in (3, 9, 8, 1, 17, 2)]
-  seen = {}
-  for rows, tokens in batching.by_length(sequences, batch_size=2, multiple=8):
-    assert tokens.shape[0] == 2 and tokens.shape[1] % 8 == 0
-    for row, line in zip(rows, tokens, strict=False):
-      seen[row] = int(line.sum())
-  assert seen == {row: len(pieces) for row, pieces in enumerate(sequences)}
-
-
-def test_embeddings_are_means_over_the_documents_own_tokens(judge):
-  scorer = embedding.Embedding(
-    judge=judge,
-    tokenizer=Letters(),
-    max_input_tokens=8,
-    batch_size=4,
-    length_multiple=8,
-    part_records=8,
+def test_prompt_and_numerics_are_in_the_identity(judge):
+  found = asked.scorer(judge).identity()
+  other = dataclasses.replace(asked.PROMPT, after=">> Really?")
+  question = asked.question(prompt=other)
+  assert asked.scorer(judge, question).identity() != found
+  rounded = dataclasses.replace(
+    judge, network=dataclasses.replace(asked.CONFIG, dtype="bfloat16")
   )
-  scores = scorer.score(["abcdefghijklm", "abc", ""])
-  vectors = scores.columns["embedding"]
-  assert scores.statuses == ["scored", "scored", scorers.unscorable("empty")]
-  module = encoder_decoder.Transformer(CONFIG)
-  for row, text in enumerate(["abcdefgh", "abc"]):
-    tokens = np.array([Letters().encode(text)], np.int32)
-    states = module.apply(
-      {"params": judge.parameters}, tokens, method=module.encode
-    )
-    np.testing.assert_allclose(vectors[row], states[0].mean(0), atol=1e-5)
-
-
-def test_a_vocabulary_that_is_not_the_judge_s_is_refused(judge):
-  small = judge._replace(config=dataclasses.replace(CONFIG, vocab_size=63))
-  with pytest.raises(ValueError, match="64 ids, the judge's network 63"):
-    _scorer(small)
+  assert asked.scorer(rounded).identity() != found

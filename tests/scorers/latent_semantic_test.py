@@ -18,6 +18,7 @@ class Words:
   fingerprint = "words"
   size = 40
   eos_id = 1
+  begin_ids = ()
 
   def __init__(self):
     self.numbers = {}

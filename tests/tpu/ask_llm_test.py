@@ -1,71 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Ask-LLM step compiles for 16 chips at the sizes of Flan-T5, and fits.
+"""The Ask-LLM step of Flan-T5 compiles for the chips of a host, and fits.
 
-Encoder, one decoder step, log P(answer): parameters in fp32, matmuls in bf16.
+Encoder, one pass of the decoder for both answers in their casings, and their
+log-probabilities: kernels are kept in bf16, embeddings, head and norms in
+fp32, as `judges.load` places them on the devices of each process.
 """
 
+import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from data_efficient.kernels import answer
-from data_efficient.models import encoder_decoder, partitioning
-from data_efficient.scorers import ask_llm
-from tests.tpu import harness
+from data_efficient.models import networks, partitioning, published, topologies
+from data_efficient.scorers import answers
 
-START = np.zeros(1, np.int32)
-ANSWER = np.array([4273], np.int32)  # "▁yes" of T5's vocabulary
 LENGTH = 512
+# "▁yes", "▁no" and other casings in T5's vocabulary; one is of two pieces.
+ANSWERS = ((4273,), (2163,), (150,), (465,), (3, 8354))
+CHIPS_OF_A_HOST = 4
 
 
-def flan_t5(**sizes):
-  return encoder_decoder.T5Config(
-    vocab_size=32128,
-    head_dim=64,
-    dtype="bfloat16",
-    dropout_rate=0.0,
-    embedding_init_stddev=1.0,
-    **sizes,
+def stored(network):
+  """The shapes of the parameters as they are kept for scoring."""
+  return jax.tree.map(
+    lambda leaf, dtype: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype)),
+    networks.parameter_shapes(network),
+    networks.operand_dtypes(network),
   )
-
-
-SMALL = flan_t5(
-  emb_dim=512,
-  num_heads=6,
-  mlp_dim=1024,
-  num_encoder_layers=8,
-  num_decoder_layers=8,
-)
-XL = flan_t5(
-  emb_dim=2048,
-  num_heads=32,
-  mlp_dim=5120,
-  num_encoder_layers=24,
-  num_decoder_layers=24,
-)
 
 
 @pytest.mark.parametrize(
-  "config,model_parallel,batch_size,limit_gib",
+  "size, chip, model_parallel, rows, limit_mib",
   [
-    pytest.param(SMALL, 1, 512, 1, id="flan_t5_small"),
-    pytest.param(XL, 8, 64, 4, id="flan_t5_xl"),
+    ("small", "v5e", 1, 128, 1300),
+    ("xl", "v5e", 1, 16, 8800),
+    ("xl", "v6e", 1, 32, 9300),
+    ("xxl", "v5e", 4, 32, 8800),
+    ("xxl", "v6e", 4, 64, 12000),
   ],
 )
 def test_log_p_yes(
-  config, model_parallel, batch_size, limit_gib, tpu_devices, compile_for_tpu
+  size, chip, model_parallel, rows, limit_mib, tpu_slice, compile_for_tpu
 ):
-  mesh = partitioning.mesh(model_parallel=model_parallel, devices=tpu_devices)
-  parameters = harness.laid_out(
-    encoder_decoder.parameter_shapes(config),
-    partitioning.parameter_shardings(config, mesh),
+  network = published.t5_1_1(size=size, dtype="bfloat16")
+  mesh = partitioning.mesh(
+    model_parallel=model_parallel, devices=tpu_slice(chip)[:CHIPS_OF_A_HOST]
   )
-  tokens = harness.struct(mesh, (batch_size, LENGTH), jnp.int32, "data")
+  parameters = topologies.laid_out(
+    stored(network), partitioning.parameter_shardings(network, mesh)
+  )
+  tokens = topologies.struct(mesh, (rows, LENGTH), jnp.int32, "data")
 
-  def log_p_yes(parameters, tokens):
-    encoded = ask_llm.encode(parameters, tokens, config=config)
-    logits = ask_llm.decode(parameters, encoded, tokens, START, config=config)
-    return answer.log_probability(logits, ANSWER)
+  def log_p(parameters, tokens):
+    return answers.log_probabilities(
+      parameters, tokens, network=network, answers=ANSWERS
+    )
 
   with partitioning.activate(mesh):
-    compile_for_tpu(log_p_yes, parameters, tokens, limit=limit_gib * 2**30)
+    compile_for_tpu(log_p, parameters, tokens, limit=limit_mib * 2**20)

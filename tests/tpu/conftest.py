@@ -8,43 +8,27 @@ process at a time.
 
 import os
 
-# Before JAX looks for a backend: libtpu would ask a TPU machine's metadata.
-os.environ.update(
-  JAX_PLATFORMS="cpu",
-  TPU_SKIP_MDS_QUERY="1",
-  TPU_ACCELERATOR_TYPE="v5litepod-256",
-  TPU_WORKER_HOSTNAMES="localhost",
-)
+# Before JAX looks for a backend: where libtpu is, it would be that one.
+os.environ["JAX_PLATFORMS"] = "cpu"
 
-import functools  # noqa: E402
 import importlib.util  # noqa: E402
 import time  # noqa: E402
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
-from jax.experimental import topologies  # noqa: E402
 from jax.sharding import Mesh  # noqa: E402
 
+from data_efficient.models import topologies  # noqa: E402
 from tests.tpu import harness  # noqa: E402
 
 MEMORY_OF_A_CHIP = harness.MEMORY["v5e"]
 
 
-@functools.cache
 def _slice(chip: str) -> np.ndarray:
   if importlib.util.find_spec("libtpu") is None:
     pytest.skip("libtpu is not installed; `make tpu` installs it")
-  name = harness.TOPOLOGY[chip]
-  try:
-    topology = topologies.get_topology_desc(name, platform="tpu")
-  except jax.errors.JaxRuntimeError as error:
-    raise RuntimeError(
-      "libtpu did not start. If its lock file is named below, wait for the "
-      "process that holds it: where libtpu is installed, that is any JAX "
-      "process without JAX_PLATFORMS=cpu"
-    ) from error
-  return np.array(topology.devices)
+  return topologies.slice_of(chip)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `score` hands a scorer: texts or vectors, part by part.
+
+A shard that cannot be read costs its own records: why is noted, and the next
+shard follows.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from data_efficient.cli import scope as scopes
+from data_efficient.data import prepared, records, score_sets
+from data_efficient.data.corpora import CorpusError
+from data_efficient.data.score_sets import PartKey
+from data_efficient.scorers import interface, runner
+
+_BLOCK = 1024
+
+
+class UnreadableError(ValueError):
+  """Shards that could not be read when they were to be scored."""
+
+
+class Key(NamedTuple):
+  """Which part a request is for.
+
+  Attributes:
+    part: the part.
+    readable: whether its records are there.
+  """
+
+  part: PartKey
+  readable: bool
+
+
+@runtime_checkable
+class Reader(Protocol):
+  """The records of a corpus as a scorer reads them."""
+
+  def identity(self) -> dict[str, Any]:
+    """What the score set says of it."""
+
+  def stream(self, split: str) -> Iterator[Sequence[str] | np.ndarray]:
+    """The records of a split, in blocks."""
+
+  def shard(
+    self, parts: Sequence[PartKey], fingerprints: np.ndarray
+  ) -> Iterator[Sequence[str] | np.ndarray]:
+    """Yields the records of some parts, all of one shard, in their order."""
+
+
+def reader_of(
+  corpus: prepared.Prepared,
+  scope: scopes.Scope,
+  scorer: interface.Scorer,
+  embeddings: str | None,
+) -> Reader:
+  """The reader of what a scorer reads.
+
+  Raises:
+    ValueError: it reads embeddings, and none are named.
+  """
+  if scorer.reads is interface.Reads.TEXT:
+    return _Texts(corpus, scope)
+  if embeddings is None:
+    raise ValueError(
+      f"the scorer {scorer.name!r} reads embeddings: give --gin.EMBEDDINGS=DIR "
+      "(made by `score` with gin/scorers/embedding.gin)"
+    )
+  return _Vectors(corpus, scope, embeddings)
+
+
+class Requests:
+  """The requests for some parts.
+
+  Args:
+    reader: of the records.
+    fingerprints: of a shard's name, uint64 [records]: the corpus index's.
+    requested: shard to bool [records].
+    keep_unreadable: whether parts that cannot be read are requested all the
+      same, without their records.
+
+  Attributes:
+    failed: shard to why it could not be read.
+  """
+
+  def __init__(
+    self,
+    reader: Reader,
+    *,
+    fingerprints: Callable[[str], np.ndarray],
+    requested: Mapping[str, np.ndarray],
+    keep_unreadable: bool,
+  ):
+    self._reader = reader
+    # Results follow requests by a few parts: seldom more than two shards.
+    self._known = functools.lru_cache(maxsize=4)(fingerprints)
+    self._requested = requested
+    self._keep_unreadable = keep_unreadable
+    self.failed: dict[str, str] = {}
+
+  def of(self, parts: Sequence[PartKey]) -> Iterator[runner.Request]:
+    """Yields a request a part; a shard is read once, whatever its parts."""
+    for shard, group in itertools.groupby(parts, key=lambda part: part.shard):
+      waiting = list(group)
+      if not any(self._mask(part).any() for part in waiting):
+        yield from map(self._unread, waiting)
+        continue
+      batches = self._reader.shard(list(waiting), self._known(shard))
+      try:
+        for batch in batches:
+          part = waiting.pop(0)
+          yield runner.Request(Key(part, True), batch, self._mask(part))
+      except (CorpusError, OSError) as error:
+        self.failed[shard] = str(error)
+        if self._keep_unreadable:
+          yield from map(self._lost, waiting)
+
+  def fingerprints(self, part: PartKey) -> np.ndarray:
+    """Those of a part's records, uint64 [records]."""
+    return self._known(part.shard)[part.start : part.start + part.records]
+
+  def _mask(self, part: PartKey) -> np.ndarray:
+    return self._requested[part.shard][part.start : part.start + part.records]
+
+  def _unread(self, part: PartKey) -> runner.Request:
+    """Of a part that nobody asked for: it is not even read."""
+    nothing = np.zeros(part.records, bool)
+    return runner.Request(Key(part, True), [""] * part.records, nothing)
+
+  def _lost(self, part: PartKey) -> runner.Request:
+    return self._unread(part)._replace(key=Key(part, False))
+
+
+class _Texts:
+  """The texts of a corpus."""
+
+  def __init__(self, corpus: prepared.Prepared, scope: scopes.Scope):
+    self._corpus, self._scope = corpus, scope
+
+  def identity(self) -> dict[str, Any]:
+    return {"kind": "text"}
+
+  def stream(self, split: str) -> Iterator[list[str]]:
+    texts = self._scope.texts(split)
+    while block := list(itertools.islice(texts, _BLOCK)):
+      yield block
+
+  def shard(
+    self, parts: Sequence[PartKey], fingerprints: np.ndarray
+  ) -> Iterator[list[str]]:
+    shard, at = parts[0].shard, None
+    for part in parts:
+      if part.start != at:
+        found = self._corpus.corpus.read(shard, part.start)
+      at = part.start + part.records
+      batch = [r.text for r in itertools.islice(found, part.records)]
+      _check(part, batch, fingerprints[part.start : at])
+      yield batch
+
+
+def _check(part: PartKey, batch: Sequence[str], known: np.ndarray) -> None:
+  """Refuses a corpus that changed after it was indexed."""
+  for row, (text, fingerprint) in enumerate(zip(batch, known, strict=False)):
+    if records.fingerprint(text) != fingerprint:
+      raise CorpusError(
+        f"shard {part.shard}, row {part.start + row}: the text is not the "
+        "one that was indexed; the corpus changed: start in a new directory"
+      )
+  if len(batch) != part.records:
+    raise CorpusError(
+      f"shard {part.shard}: {part.start + len(batch)} rows, expected at "
+      f"least {part.start + part.records}; the corpus changed since it was "
+      "indexed: start in a new directory"
+    )
+
+
+class _Vectors:
+  """The vectors of an embedding set."""
+
+  def __init__(
+    self, corpus: prepared.Prepared, scope: scopes.Scope, directory: str
+  ):
+    self._scope = scope
+    self._set = score_sets.ScoreSet.open(directory)
+    self._set.check_corpus(corpus.index.describe())
+    self._vectors = self._set.read(["embedding"])["embedding"]
+
+  def identity(self) -> dict[str, Any]:
+    return {"kind": "embedding", "embedding": self._set.identity["scorer"]}
+
+  def stream(self, split: str) -> Iterator[np.ndarray]:
+    for shard, positions in self._scope.positions(split).items():
+      vectors = self._vectors[shard][positions]
+      # A record that could not be embedded has NaN; scorers say so of it.
+      for start in range(0, len(vectors), _BLOCK):
+        yield vectors[start : start + _BLOCK]
+
+  def shard(
+    self, parts: Sequence[PartKey], fingerprints: np.ndarray
+  ) -> Iterator[np.ndarray]:
+    del fingerprints  # the score set was checked as a whole
+    for part in parts:
+      yield self._vectors[part.shard][part.start : part.start + part.records]

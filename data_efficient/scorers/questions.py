@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A prompt in a tokenizer's pieces, and a document's way into it."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Sequence
+
+from data_efficient.models.tokenizers import Tokenizer, TokenizerError
+from data_efficient.scorers import defences
+from data_efficient.scorers.prompts import Prompt
+
+# Characters of a text that are tokenized for each token that is wanted, before
+# it is seen whether they were enough.
+_CHARACTERS = 16
+_SPACES = " \n\r\t"
+# A word goes on as another after so many characters: no piece is as long, and
+# tokenizers take quadratic time for what they cannot spell (SentencePiece: two
+# minutes for a million ideographs).
+_WORD = 1024
+_LONG_WORD = re.compile(rf"(\S{{{_WORD}}})(?=\S)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+  """A prompt in a tokenizer's pieces; teaching and scoring share it.
+
+  Attributes:
+    prompt: the template and its answers.
+    tokenizer: the judge's tokenizer.
+    max_input_tokens: length of the judge's input, the prompt included; the
+      document is cut to what the prompt leaves.
+    defence: what is taken out of a document before that.
+  """
+
+  prompt: Prompt
+  tokenizer: Tokenizer
+  max_input_tokens: int
+  defence: defences.Defence
+
+  def __post_init__(self):
+    """Raises ValueError where the window leaves no room for a document."""
+    if self.document_tokens < 1:
+      used = self.max_input_tokens - self.document_tokens
+      raise ValueError(
+        f"max_input_tokens={self.max_input_tokens}: the prompt alone takes "
+        f"{used} tokens with this vocabulary; give at least {used + 1}"
+      )
+
+  @functools.cached_property
+  def _frame(self) -> tuple[list[int], list[int]]:
+    encode = self.tokenizer.encode
+    before = encode(self.prompt.before)
+    after = encode(self.prompt.after)
+    if self.prompt.continued:
+      return [*self.tokenizer.begin_ids, *before], after
+    return before, [*after, self.tokenizer.eos_id]
+
+  @functools.cached_property
+  def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Pieces of the positive and of the negative answer."""
+    words = (self.prompt.positive, self.prompt.negative)
+    return tuple(tuple(self.tokenizer.answer_ids(word)) for word in words)
+
+  @functools.cached_property
+  def casings(self) -> dict[str, tuple[int, ...]]:
+    """Both answers in three casings, but for what cannot be spelt: pieces."""
+    found = {}
+    for word in self.prompt.casings():
+      try:
+        found[word] = tuple(self.tokenizer.answer_ids(word))
+      except TokenizerError:
+        if word in (self.prompt.positive, self.prompt.negative):
+          raise
+    return found
+
+  @functools.cached_property
+  def document_tokens(self) -> int:
+    """How many tokens of a document the judge sees at most."""
+    return self.max_input_tokens - sum(map(len, self._frame))
+
+  def document(self, text: str, *, whole: bool = False) -> list[int]:
+    """The first pieces of a text under this defence; [] if nothing is left.
+
+    Args:
+      text: the document.
+      whole: all pieces; otherwise no more than a judge sees.
+    """
+    text = defences.whole_characters(text)
+    clean = functools.partial(self.defence.apply, prompt=self.prompt)
+    if whole:
+      return self.tokenizer.encode(_divided(clean(text)))
+    return head(self.tokenizer, text, self.document_tokens, clean=clean)
+
+  def input_ids(self, document: Sequence[int]) -> list[int]:
+    """The judge's input: the document's head inside the prompt.
+
+    Sentence pieces never cross white space, which is what stands at both
+    seams, so this equals the pieces of the templated text.
+    """
+    before, after = self._frame
+    return [*before, *document[: self.document_tokens], *after]
+
+  def identity(self) -> dict:
+    """The prompt, the vocabulary and the window, JSON-able."""
+    return {
+      "prompt": dataclasses.asdict(self.prompt),
+      "answer_pieces": {
+        word: list(pieces) for word, pieces in self.casings.items()
+      },
+      "vocabulary": self.tokenizer.fingerprint,
+      "max_input_tokens": self.max_input_tokens,
+      "defence": self.defence.identity(),
+    }
+
+
+def head(
+  tokenizer: Tokenizer,
+  text: str,
+  tokens: int,
+  *,
+  clean: Callable[[str], str] | None = None,
+) -> list[int]:
+  """The first `tokens` pieces of a text, without reading all of a long one.
+
+  The text is cut before white space, which no piece crosses, so these are the
+  first pieces of the whole text. Words of more than 1,024 characters are
+  divided there. Time is linear in the text.
+
+  Args:
+    tokenizer: whose pieces.
+    text: any text.
+    tokens: how many at most.
+    clean: what is done to the text before (a `Defence`): what it makes of a
+      text's head must not depend on what stands `defences.REACH` behind it.
+  """
+  characters = _CHARACTERS * tokens
+  clean = clean or (lambda text: text)
+  while characters + defences.REACH < len(text):
+    read = _divided(clean(text[: characters + defences.REACH]))
+    # What follows might have changed the last part.
+    cut = _seam(read, len(read) - defences.REACH)
+    pieces = tokenizer.encode(read[:cut]) if cut else []
+    if len(pieces) >= tokens:
+      return pieces[:tokens]
+    characters *= 4
+  return tokenizer.encode(_divided(clean(text)))[:tokens]
+
+
+def _divided(text: str) -> str:
+  return _LONG_WORD.sub(r"\1 ", text) if len(text) > _WORD else text
+
+
+def _seam(text: str, end: int) -> int:
+  """The last place up to `end` where white space begins; 0 if there is none."""
+  for at in range(end, 0, -1):
+    if text[at] in _SPACES and text[at - 1] not in _SPACES:
+      return at
+  return 0
