@@ -6,15 +6,16 @@ One JSON line an example, in the task's order:
   {"inputs": TEXT, "targets": TEXT, "score": NATS}
   {"inputs": TEXT, "targets": TEXT, "prediction": TEXT, "prediction_tokens": …}
 
-A score is the log-likelihood of the targets, end-of-sequence included. A
-prediction is decoded greedily, up to the length of the targets.
+A score is the log-likelihood of the targets, end-of-sequence included where the
+task has one. A prediction is decoded greedily, up to the length of the targets.
+An `Inference` may name other features of its examples to be written instead.
 """
 
 import dataclasses
 import enum
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,6 +51,8 @@ class Inference:
       is cut.
     batch_size: examples at a time, over all devices.
     mode: scores or predictions.
+    columns: features of an example that are written beside what was found:
+      token ids as text, a single number or string as it is.
   """
 
   directory: str
@@ -59,6 +62,7 @@ class Inference:
   task_feature_lengths: Mapping[str, int]
   batch_size: int
   mode: Mode
+  columns: Sequence[str] = ("inputs", "targets")
 
 
 @runtime_checkable
@@ -109,15 +113,17 @@ def rows(
 
   Args:
     asked: whose mode and vocabulary are used.
-    examples: {"inputs": ids, "targets": ids}, padded with 0.
+    examples: {"inputs": ids, "targets": ids}, padded with 0, and other columns.
     outputs: an example's score, or the ids of its prediction.
   """
   features = seqio.get_mixture_or_task(asked.task).output_features
   for example, output in zip(examples, outputs, strict=True):
     row = {
       name: _text(features[name].vocabulary, example[name])
-      for name in ("inputs", "targets")
       if name in features
+      else _plain(example[name])
+      for name in asked.columns
+      if name in example
     }
     if asked.mode is Mode.SCORE:
       row["score"] = float(output)
@@ -140,6 +146,12 @@ def read(directory: str) -> list[dict[str, Any]]:
   text = pathlib.Path(directory, FILE).read_text(encoding="utf-8")
   # No text has a bare newline: JSON escapes it.
   return [json.loads(line) for line in text.split("\n") if line]
+
+
+def _plain(value: Any) -> str | int | float:
+  """A scalar of a dataset as JSON has it."""
+  scalar = np.asarray(value).item()
+  return scalar.decode("utf-8") if isinstance(scalar, bytes) else scalar
 
 
 def _text(vocabulary: seqio.Vocabulary, ids: Any) -> str:
