@@ -42,17 +42,17 @@ lint: $(VENV)/test
 
 # Proofs that take longer: against independent implementations and other meshes,
 # and runs that are stopped.
-parity: $(VENV)/test
-	$(BIN)/python -m pytest tests/parity
+parity: $(VENV)/parity
+	PYTHONPATH=$(VENV)/peers $(BIN)/python -m pytest tests/parity
 
 faults: $(VENV)/test
 	$(BIN)/python -m pytest tests/faults
 
 # Each measures both sides in one run; the last line of each is JSON.
-BENCHMARKS ?= filter train_step task_build
-benchmark: $(VENV)/test
+BENCHMARKS ?= filter train_step task_build ask_llm perplexity
+benchmark: $(VENV)/parity
 	for name in $(BENCHMARKS); do \
-	  $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
+	  PYTHONPATH=$(VENV)/peers $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
 
 # Compiles kernels, scoring and train steps for TPUs; needs no TPU. libtpu has
 # a folder of its own: where it is importable, every JAX process looks for a TPU.
@@ -95,6 +95,17 @@ $(VENV)/beam: $(VENV)/test $(PINS)
 $(VENV)/tpu: $(VENV)/test $(PINS)
 	rm -rf $(VENV)/libtpu
 	$(PIP) --no-deps --target $(VENV)/libtpu libtpu
+	touch $@
+
+# torch and transformers, to compare with, in a folder of their own (4.2 GB).
+# torch for Linux cannot be imported without these CUDA libraries; the rest of
+# what both declare is there already, or is not needed on a CPU.
+CUDA := cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile \
+        cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13
+$(VENV)/parity: $(VENV)/test $(PINS)
+	rm -rf $(VENV)/peers
+	$(PIP) --no-deps --target $(VENV)/peers torch transformers mpmath regex \
+	  sympy $(CUDA:%=nvidia-%)
 	touch $@
 
 clean:

@@ -26,6 +26,7 @@ CORE = [
   "tensorflow",
   "tensorflow-datasets",
   "tensorflow-text",
+  "tokenizers",
   "xxhash",
   "zstandard",
 ]
@@ -47,9 +48,7 @@ setuptools.setup(
     "xm": ["xmanager"],
     # What T5X imports, beside the core (T5X itself: `make t5x`).
     "t5x": ["cached_property", "chex", "fiddle", "grain"],
-    "test": [
-      *("beartype", "grain", "hypothesis", "pytest", "ruff", "tokenizers"),
-    ],
+    "test": ["beartype", "grain", "hypothesis", "pytest", "ruff"],
   },
   entry_points={
     "console_scripts": ["data-efficient = data_efficient.main:main"]

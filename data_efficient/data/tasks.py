@@ -193,9 +193,19 @@ def answers(
 
 
 def seqio_vocabulary(
-  vocabulary: tokenizers.SentencePiece,
+  vocabulary: tokenizers.Tokenizer,
 ) -> seqio.SentencePieceVocabulary:
-  """The same vocabulary for seqio's TensorFlow ops."""
+  """The same vocabulary for seqio's TensorFlow ops.
+
+  Raises:
+    TokenizerError: not a SentencePiece model, the only files that seqio reads.
+  """
+  if not isinstance(vocabulary, tokenizers.SentencePiece):
+    raise tokenizers.TokenizerError(
+      f"{getattr(vocabulary, 'path', vocabulary)}: only scoring reads a"
+      " tokenizer.json; for training, give the SentencePiece file of the same"
+      " vocabulary (spiece.model)"
+    )
   return seqio.SentencePieceVocabulary(
     vocabulary.path, extra_ids=vocabulary.appended_sentinels
   )

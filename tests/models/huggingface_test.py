@@ -3,14 +3,17 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
+from data_efficient import gin_config
 from data_efficient.models import checkpoints, huggingface
 from data_efficient.models.checkpoints import CheckpointError
+from data_efficient.scorers import judges
 
 CONFIG = {
   "model_type": "t5",
@@ -103,6 +106,77 @@ def test_config_is_read(directory, config):
   assert found == config
 
 
+def test_config_in_the_manner_of_transformers_5(directory, config):
+  # It says so of every T5, and of the head that is not tied beside it.
+  values = CONFIG | {"tie_word_embeddings": True}
+  values |= {"scale_decoder_outputs": False, "layer_norm_epsilon": 1e-6}
+  (directory / "config.json").write_text(json.dumps(values))
+  assert huggingface.read_config(directory, dtype="float32") == config
+  values["scale_decoder_outputs"] = True
+  (directory / "config.json").write_text(json.dumps(values))
+  with pytest.raises(CheckpointError, match="scale_decoder_outputs is True"):
+    huggingface.read_config(directory, dtype="float32")
+
+
+def test_gin_asks_the_checkpoint_for_its_network(directory, config):
+  gin_config.parse(
+    [
+      *("gin/runs/score.gin", "gin/data/files.gin", "gin/scorers/ask_llm.gin"),
+      *("gin/data/vocabulary_file.gin", "gin/models/from_checkpoint.gin"),
+    ],
+    [
+      *(f"JUDGE_CHECKPOINT={directory}", "VOCABULARY_FILE=x", "FILES=x"),
+      *("PREPARED=x", "OUTPUT=x"),
+    ],
+  )
+  judge = gin_config.configured(judges.load)()
+  assert judge.network == config
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16])
+def test_other_precisions_are_what_they_say(
+  dtype, directory, tensors, parameters
+):
+  stored = {name: values.astype(dtype) for name, values in tensors.items()}
+  safetensors.save_file(stored, directory / "model.safetensors")
+  for found, expected in zip(
+    jax.tree.leaves(_load(directory)), jax.tree.leaves(parameters), strict=True
+  ):
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(
+      found, np.asarray(expected).astype(dtype).astype(np.float32)
+    )
+
+
+def test_quantised_tensors_are_refused(directory, tensors):
+  name = "encoder.block.0.layer.1.DenseReluDense.wo.weight"
+  tensors[name] = tensors[name].astype(np.int8)
+  safetensors.save_file(tensors, directory / "model.safetensors")
+  with pytest.raises(CheckpointError, match=rf"{name} is stored as I8"):
+    _load(directory)
+
+
+@pytest.mark.parametrize(
+  "change, message",
+  [
+    ({"d_ff": 32}, r"wi_0/kernel is \(16, 24\), expected \(16, 32\)"),
+    # As many columns, but another number of heads.
+    (
+      {"num_heads": 4, "d_kv": 4},
+      r"relpos_bias/rel_embedding is \(2, 8\), expected \(4, 8\)",
+    ),
+    ({"num_layers": 3}, r"9 missing:\n  encoder/layers_2/attention/key"),
+    ({"num_decoder_layers": 1}, r"14 surplus:\n  decoder.block.1.layer.0"),
+    ({"relative_attention_num_buckets": 16}, r"\(2, 8\), expected \(2, 16\)"),
+    ({"vocab_size": 48}, "holds 40 vocabulary entries, the network expects 48"),
+  ],
+)
+def test_a_config_that_contradicts_the_tensors(change, message, directory):
+  (directory / "config.json").write_text(json.dumps(CONFIG | change))
+  with pytest.raises(CheckpointError, match=message):
+    _load(directory)
+
+
 def test_shards_in_bfloat16(tmp_path, tensors, parameters):
   (tmp_path / "config.json").write_text(json.dumps(CONFIG))
   names = sorted(tensors)
@@ -123,7 +197,11 @@ def test_shards_in_bfloat16(tmp_path, tensors, parameters):
   np.testing.assert_array_equal(
     found, kernel.astype(jnp.bfloat16).astype(jnp.float32)
   )
-  (tmp_path / "model-00002-of-00002.safetensors").unlink()
+  shard = tmp_path / "model-00002-of-00002.safetensors"
+  shard.write_bytes(shard.read_bytes()[:-10])
+  with pytest.raises(CheckpointError, match=f"{shard}: .*cut short"):
+    _load(tmp_path)
+  shard.unlink()
   with pytest.raises(CheckpointError, match="model-00002-of-00002.* missing"):
     _load(tmp_path)
 
@@ -154,6 +232,21 @@ def test_truncated_file(directory):
     _load(directory)
 
 
+@pytest.mark.parametrize(
+  "text, message",
+  [
+    ("{}", "has no weight_map"),
+    ("[1]", "expected a JSON object"),
+    ("{", "JSON"),
+  ],
+)
+def test_a_broken_index(text, message, directory):
+  index = directory / "model.safetensors.index.json"
+  index.write_text(text)
+  with pytest.raises(CheckpointError, match=f"{index}: .*{message}"):
+    _load(directory)
+
+
 def test_missing_tensors_file(directory):
   (directory / "model.safetensors").unlink()
   with pytest.raises(CheckpointError, match="model.safetensors: is missing"):
@@ -166,6 +259,7 @@ def test_missing_tensors_file(directory):
     ({"feed_forward_proj": "relu"}, "feed_forward_proj is 'relu'"),
     ({"tie_word_embeddings": True}, "tie_word_embeddings is True"),
     ({"model_type": "bert"}, "model_type is 'bert', expected 't5'"),
+    ({"layer_norm_epsilon": 1e-5}, "layer_norm_epsilon is 1e-05"),
   ],
 )
 def test_other_architectures_are_refused(directory, change, message):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every size in gin/models has the parameters that were published."""
 
+import dataclasses
 import math
 
 import jax
@@ -51,7 +52,11 @@ def test_tiny_is_tiny():
   assert tables < _parameters(_config("t5_1_1_tiny")) < tables + 10_000
 
 
-def test_the_judge_is_of_the_published_size_in_float32():
-  config = _config("flan_t5_small")
-  assert _parameters(config) == PUBLISHED["small"]
-  assert config.dtype == "float32"
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_a_judge_is_of_the_published_size(size):
+  # What does not fit one machine is asked on accelerators.
+  dtype = "bfloat16" if size in ("xl", "xxl") else "float32"
+  published = _config(f"t5_1_1_{size}")
+  assert _config(f"flan_t5_{size}") == dataclasses.replace(
+    published, dtype=dtype
+  )

@@ -6,8 +6,11 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 
-def test_eight_devices():
+
+@pytest.mark.parametrize("file", ["eight_devices", "judges_on_devices"])
+def test_eight_devices(file):
   # The number of CPU devices is fixed when a process first uses one. Without
   # LLVM's optimisations the four meshes compile in half the time.
   flags = (
@@ -15,9 +18,9 @@ def test_eight_devices():
     " --xla_backend_optimization_level=0"
     " --xla_llvm_disable_expensive_passes=true"
   )
-  file = pathlib.Path(__file__).with_name("eight_devices.py")
+  path = pathlib.Path(__file__).with_name(f"{file}.py")
   done = subprocess.run(
-    [sys.executable, "-m", "pytest", str(file)],
+    [sys.executable, "-m", "pytest", str(path)],
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
     capture_output=True,
     text=True,
