@@ -16,6 +16,8 @@ from data_efficient.models import checkpoints, networks, partitioning
 from data_efficient.models.tokenizers import Tokenizer
 
 STAND_IN = "stand_in"
+# Of a network, what a forward pass without dropout does not depend on.
+_OF_TRAINING = ("dropout_rate", "embedding_init_stddev", "remat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Judge:
 
   def identity(self) -> dict:
     """All that its answers depend on, JSON-able."""
-    return {**self.name, "network": dataclasses.asdict(self.network)}
+    sizes = dataclasses.asdict(self.network)
+    network = {name: sizes[name] for name in sizes if name not in _OF_TRAINING}
+    return {**self.name, "network": network}
 
   def layout(self) -> dict[str, int]:
     """How many devices a batch and the parameters are split over."""

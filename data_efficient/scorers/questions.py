@@ -13,7 +13,7 @@ from data_efficient.scorers.prompts import Prompt
 # Characters of a text that are tokenized for each token that is wanted, before
 # it is seen whether they were enough.
 _CHARACTERS = 16
-_SPACES = " \n\r\t"
+_SPACES = " \n\t"
 # A word goes on as another after so many characters: no piece is as long, and
 # tokenizers take quadratic time for what they cannot spell (SentencePiece: two
 # minutes for a million ideographs).
@@ -152,8 +152,12 @@ def _divided(text: str) -> str:
 
 
 def _seam(text: str, end: int) -> int:
-  """The last place up to `end` where white space begins; 0 if there is none."""
+  """The last place up to `end` where white space begins; 0 if there is none.
+
+  A carriage return, or a wider space before it, may be a part of a piece that
+  ends there.
+  """
   for at in range(end, 0, -1):
-    if text[at] in _SPACES and text[at - 1] not in _SPACES:
+    if text[at] in _SPACES and not text[at - 1].isspace():
       return at
   return 0

@@ -115,10 +115,10 @@ def test_the_judge_sees_the_head_of_the_cleaned_text(steps):
   attacks = hostile.attacks(question.prompt)
   for _ in range(20):
     blocks = [
-      " ".join("x" * n for n in generator.integers(1, 30, 40)) + "."
+      " ".join("x" * n for n in generator.integers(20, 60, 8)) + "."
       for _ in range(20)
     ]
-    for attack in generator.choice(len(attacks), 8):
+    for attack in generator.choice(len(attacks), 20):
       at = generator.integers(len(blocks))
       blocks[at] = attacks[attack](blocks[at], generator)
     text = "\n".join(blocks)
