@@ -21,6 +21,12 @@ def _quickstart() -> Callable:
   return quickstart.quickstart
 
 
+def _plan() -> Callable:
+  from data_efficient.cli import plan
+
+  return plan.plan
+
+
 def _score() -> Callable:
   from data_efficient.cli import score
 
@@ -51,6 +57,12 @@ def _infer() -> Callable:
   return infer.infer
 
 
+def _agreement() -> Callable:
+  from data_efficient.cli import agreement
+
+  return agreement.agreement
+
+
 def _evaluate() -> Callable:
   from data_efficient.cli import evaluate
 
@@ -61,6 +73,12 @@ def _report() -> Callable:
   from data_efficient.cli import report
 
   return report.report
+
+
+def _audit() -> Callable:
+  from data_efficient.cli import audit
+
+  return audit.audit
 
 
 class Verb(NamedTuple):
@@ -74,12 +92,15 @@ VERBS = {
   "quickstart": Verb(
     "score, select, train, evaluate and report, end to end", _quickstart
   ),
+  "plan": Verb("a corpus, sizes -> hours and costs, before either", _plan),
   "score": Verb("a corpus, a scorer -> a score set", _score),
   "select": Verb("a score set, a budget -> a selection", _select),
   "cache": Verb("a corpus -> its tokens, for every selection", _cache),
   "train": Verb("a selection, a model -> a run", _train),
   "infer": Verb("a run, a task -> scores or predictions", _infer),
+  "agreement": Verb("score sets -> how alike they rank", _agreement),
   "evaluate": Verb("runs -> results.json", _evaluate),
+  "audit": Verb("a judge, documents -> how far these steer it", _audit),
   "report": Verb("results.json -> index.html", _report),
 }
 

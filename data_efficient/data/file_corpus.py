@@ -11,6 +11,7 @@ import glob
 import itertools
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ import xxhash
 from data_efficient.data import file_access, file_formats, records
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.records import Record
+from data_efficient.scorers import defences
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,9 @@ class Files:
   def read(self, shard: str, start: int = 0) -> Iterator[Record]:
     """Yields a file's records from row `start` on.
 
+    U+FFFD stands for each half of a surrogate pair (a JSON escape that was
+    cut in two); how many rows have one is said on standard error.
+
     Raises:
       CorpusError: no such shard, or a damaged file or row; names both.
     """
@@ -64,17 +69,22 @@ class Files:
     unit = file_formats.TextUnit(self.text_unit)
     rows = file_formats.rows(path, columns, text_unit=unit)
     kept = itertools.islice(rows, start, None)
+    mended = []
     for position, row in enumerate(kept, start):
+      text = self._text(row)
+      if text is not row.fields[self.text_field]:
+        mended.append(row.where)
       yield Record(
         position=position,
-        text=self._text(row),
-        source=str(
+        text=text,
+        source=_label(
           row.fields.get(self.source_field) or file_formats.stem(path)
         ),
         group=self._group(row),
         id=records.record_id(shard, position),
         offset=row.offset,
       )
+    self._tell(path, mended)
 
   def check_random_access(self) -> None:
     """Raises CorpusError for files that are compressed, or plain text."""
@@ -152,9 +162,24 @@ class Files:
         f"{row.where}: field {self.text_field!r} holds {found}, expected a "
         "string: repair or remove the row"
       )
-    if not text.isascii():
-      _check_unicode(text, row.where)
-    return text
+    # Half of a pair is damage to one character: the rest of the record is as
+    # good as any, and is hashed, scored and served like that.
+    return text if text.isascii() else defences.whole_characters(text)
+
+  def _tell(self, path: pathlib.Path, mended: list[str]) -> None:
+    """Says once a process of a file which characters were replaced."""
+    if mended and path not in self._told:
+      self._told.add(path)
+      print(
+        f"{mended[0]}{f' and {len(mended) - 1} more' if mended[1:] else ''}: "
+        "halves of surrogate pairs, which UTF-8 cannot hold, are read as "
+        "U+FFFD",
+        file=sys.stderr,
+      )
+
+  @functools.cached_property
+  def _told(self) -> set[pathlib.Path]:
+    return set()
 
   def _group(self, row: file_formats.Row) -> str:
     if not self.group_field:
@@ -164,7 +189,11 @@ class Files:
       raise CorpusError(
         f"{row.where}: no field {self.group_field!r}, which group_field names"
       )
-    return str(group)
+    return _label(group)
+
+
+def _label(value: Any) -> str:
+  return defences.whole_characters(str(value))
 
 
 def _hash(path: pathlib.Path) -> dict[str, Any]:
@@ -175,13 +204,3 @@ def _hash(path: pathlib.Path) -> dict[str, Any]:
       digest.update(block)
       size += len(block)
   return {"bytes": size, "xxh3_64": digest.hexdigest()}
-
-
-def _check_unicode(text: str, where: str) -> None:
-  try:
-    text.encode("utf-8")
-  except UnicodeEncodeError as error:
-    raise CorpusError(
-      f"{where}, character {error.start}: half of a surrogate pair, which "
-      "UTF-8 cannot hold: repair or remove the row"
-    ) from error

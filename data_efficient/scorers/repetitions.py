@@ -14,6 +14,7 @@ _LONGEST = 16
 _ROUNDS = 2
 # A sentence of so many words is said once.
 _SENTENCE_WORDS = 5
+_SENTENCE_CHARACTERS = 2 * _SENTENCE_WORDS - 1
 
 
 def collapsed(text: str) -> str:
@@ -25,6 +26,8 @@ def _said_once(text: str) -> str:
   seen: set[tuple[str, ...]] = set()
   spans = []
   for found in _SENTENCE.finditer(text):
+    if found.end() - found.start() < _SENTENCE_CHARACTERS:
+      continue
     words = tuple(foldings.folded(found[0]).strip(" \t.!?").split())
     if len(words) < _SENTENCE_WORDS:
       continue

@@ -150,13 +150,30 @@ def test_flipped_byte_in_gzip(tmp_path):
     (b'{"text": 5}', "holds int, expected a string"),
     (b'{"text": null}', "holds null"),
     (b'{"text": "\xff\xfe"}', "invalid UTF-8"),
-    (b'{"text": "\\ud800"}', "surrogate"),
   ],
 )
 def test_bad_row_is_named(tmp_path, line, expected):
   path = tmp_path / "bad.jsonl"
   message = _error(path, content=_lines(ROWS[:2]) + line + b"\n")
   assert "bad.jsonl, row 2" in message and expected in message
+
+
+def test_halves_of_pairs_cost_one_character_each(tmp_path, capsys):
+  path = tmp_path / "halves.jsonl"
+  rows = [b'{"text": "a"}', b'{"text": "b \\ud800 c", "source": "\\udfff"}']
+  rows += [b'{"text": "\\ud83d\\ude00 \\udc00\\ud800"}']
+  path.write_bytes(b"\n".join(rows) + b"\n")
+  corpus = _files(path)
+  records = _read(corpus)
+  expected = ["a", "b \ufffd c", "\U0001f600 \ufffd\ufffd"]
+  assert [record.text for record in records] == expected
+  assert records[1].source == "\ufffd"
+  offsets = [record.offset for record in records]
+  assert corpus.fetch(corpus.shards()[0], range(3), offsets) == expected
+  assert _read(corpus) == records
+  said = capsys.readouterr().err
+  assert said.count("U+FFFD") == 1
+  assert "halves.jsonl, row 1 (line 2) and 1 more" in said
 
 
 def test_blank_line_in_the_middle(tmp_path):
