@@ -115,6 +115,8 @@ def parameter_count(network: Network) -> int:
   return sum(int(np.prod(shape.shape)) for shape in shapes)
 
 
+@functools.lru_cache
 def _abstract(network: Network) -> dict[str, Any]:
+  # Seconds of tracing for the large ones; nobody changes it.
   key = jax.eval_shape(lambda: jax.random.key(0))
   return jax.eval_shape(functools.partial(_variables, network), key)
