@@ -43,6 +43,15 @@ def test_ctrl_c_is_passed_on_as_sigterm():
     assert request.signal == signal.SIGTERM
 
 
+@pytest.fixture
+def heard():
+  """Ctrl-C is heard, also where tests run in the background of a shell."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
   "number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 )
