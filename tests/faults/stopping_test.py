@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that is told to stop goes on; `make faults` has it on two processes."""
+"""A run that is told to stop goes on."""
 
 import json
 import signal
