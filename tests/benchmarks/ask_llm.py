@@ -15,11 +15,7 @@ does it, so that work that is left out counts as speed.
 
 import argparse
 import functools
-import pathlib
 import statistics
-import tempfile
-import time
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -36,7 +32,7 @@ def _sorted(inputs, *, model, yes: int, batch: int) -> np.ndarray:
   with torch.inference_mode():
     for start in range(0, len(order), batch):
       rows = order[start : start + batch]
-      tokens, mask = padded([inputs[row] for row in rows])
+      tokens, mask = judging.padded([inputs[row] for row in rows])
       logits = model(
         input_ids=tokens,
         attention_mask=mask,
@@ -51,7 +47,7 @@ def _generated(inputs, *, model, yes: int, batch: int) -> np.ndarray:
   found = []
   with torch.inference_mode():
     for start in range(0, len(inputs), batch):
-      tokens, mask = padded(inputs[start : start + batch])
+      tokens, mask = judging.padded(inputs[start : start + batch])
       made = model.generate(
         input_ids=tokens,
         attention_mask=mask,
@@ -64,29 +60,9 @@ def _generated(inputs, *, model, yes: int, batch: int) -> np.ndarray:
   return torch.cat(found).numpy()
 
 
-def padded(
-  inputs: Sequence[Sequence[int]],
-) -> tuple[torch.Tensor, torch.Tensor]:
-  """Token ids padded with 0 to the longest, and which of them count."""
-  tokens = torch.zeros((len(inputs), max(map(len, inputs))), dtype=torch.long)
-  for row, ids in zip(tokens, inputs, strict=True):
-    row[: len(ids)] = torch.tensor(ids)
-  return tokens, (tokens > 0).long()
-
-
 def main() -> None:
   """Measures, compares the scores, prints."""
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--documents", type=int, default=512)
-  parser.add_argument("--chunks", type=int, default=4)
-  parser.add_argument("--window", type=int, default=512)
-  parser.add_argument("--batch", type=int, default=16, help="of the peers")
-  parser.add_argument("--batch_tokens", type=int, default=8192)
-  parser.add_argument("--length_step", type=int, default=32)
-  options = parser.parse_args()
-  with tempfile.TemporaryDirectory() as directory:
-    both = judging.flan_t5_small(pathlib.Path(directory, "judge"))
-  _measure(both, options)
+  judging.run(__doc__, _measure, documents=512)
 
 
 def _measure(both: judging.Both, options: argparse.Namespace) -> None:
@@ -122,23 +98,14 @@ def _measure(both: judging.Both, options: argparse.Namespace) -> None:
   furthest = 0.0
   for number in range(options.chunks):
     chunk = slice(number, None, options.chunks)
-    ours = timed(rates, "ours", scorer.score, texts[chunk])
+    ours = judging.timed(rates, "ours", scorer.score, texts[chunk])
     scores = np.array(ours.columns["score"], np.float64)
     for name, peer in peers.items():
-      theirs = timed(rates, name, peer, inputs[chunk])
+      theirs = judging.timed(rates, name, peer, inputs[chunk])
       furthest = max(furthest, np.nanmax(np.abs(scores - theirs)))
     rate = train_step.timed(product, 2 * 2048**3, seconds=2.0)
     rates.setdefault("GEMM", []).append(rate)
   _print(rates, inputs, both, furthest)
-
-
-def timed(rates: dict, name: str, score: Callable, documents: Sequence):
-  """What `score` returns; documents a second are added to the rates."""
-  began = time.perf_counter()
-  found = score(documents)
-  seconds = time.perf_counter() - began
-  rates.setdefault(name, []).append(len(documents) / seconds)
-  return found
 
 
 def _print(rates, inputs, both: judging.Both, furthest: float) -> None:

@@ -5,10 +5,14 @@ Flan-T5-small's shape with random weights, in our network and in that of
 transformers; both compute in float32 with as many threads as there are cores.
 """
 
+import argparse
 import gzip
 import json
 import os
 import pathlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,3 +59,44 @@ def flan_t5_small(directory: pathlib.Path) -> Both:
   ours = judges.load(network=network, checkpoint=str(directory), kind="random")
   vocabulary = tokenizers.SentencePiece(str(SHARED / _VOCABULARY))
   return Both(ours, theirs, vocabulary)
+
+
+def run(
+  words: str,
+  measure: Callable[[Both, argparse.Namespace], None],
+  *,
+  documents: int,
+) -> None:
+  """The command line of a benchmark: its options, and the judge."""
+  parser = argparse.ArgumentParser(
+    description=words, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("--documents", type=int, default=documents)
+  parser.add_argument("--chunks", type=int, default=4)
+  parser.add_argument("--window", type=int, default=512)
+  parser.add_argument("--batch", type=int, default=16, help="of the peers")
+  parser.add_argument("--batch_tokens", type=int, default=8192)
+  parser.add_argument("--length_step", type=int, default=32)
+  options = parser.parse_args()
+  with tempfile.TemporaryDirectory() as directory:
+    both = flan_t5_small(pathlib.Path(directory, "judge"))
+  measure(both, options)
+
+
+def padded(
+  inputs: Sequence[Sequence[int]],
+) -> tuple[torch.Tensor, torch.Tensor]:
+  """Token ids padded with 0 to the longest, and which of them count."""
+  tokens = torch.zeros((len(inputs), max(map(len, inputs))), dtype=torch.long)
+  for row, ids in zip(tokens, inputs, strict=True):
+    row[: len(ids)] = torch.tensor(ids)
+  return tokens, (tokens > 0).long()
+
+
+def timed(rates: dict, name: str, score: Callable, documents: Sequence):
+  """What `score` returns; documents a second are added to the rates."""
+  began = time.perf_counter()
+  found = score(documents)
+  seconds = time.perf_counter() - began
+  rates.setdefault(name, []).append(len(documents) / seconds)
+  return found

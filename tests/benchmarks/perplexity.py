@@ -7,9 +7,7 @@ in turn. Ours starts from text; theirs from token ids, sorted by length.
 
 import argparse
 import functools
-import pathlib
 import statistics
-import tempfile
 
 import numpy as np
 import torch
@@ -17,7 +15,7 @@ import xxhash
 
 from data_efficient.models import flops
 from data_efficient.scorers import objectives, perplexity, questions
-from tests.benchmarks import ask_llm, judging, report, train_step
+from tests.benchmarks import judging, report, train_step
 
 
 def _theirs(examples, *, model, batch: int) -> np.ndarray:
@@ -28,8 +26,8 @@ def _theirs(examples, *, model, batch: int) -> np.ndarray:
   with torch.inference_mode():
     for start in range(0, len(order), batch):
       rows = order[start : start + batch]
-      tokens, mask = ask_llm.padded([examples[row].inputs for row in rows])
-      targets, counted = ask_llm.padded([examples[row].targets for row in rows])
+      tokens, mask = judging.padded([examples[row].inputs for row in rows])
+      targets, counted = judging.padded([examples[row].targets for row in rows])
       logits = model(
         input_ids=tokens,
         attention_mask=mask,
@@ -57,17 +55,7 @@ def _example(scorer: perplexity.Perplexity, text: str) -> objectives.Example:
 
 def main() -> None:
   """Measures, compares the scores, prints."""
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument("--documents", type=int, default=256)
-  parser.add_argument("--chunks", type=int, default=4)
-  parser.add_argument("--window", type=int, default=512)
-  parser.add_argument("--batch", type=int, default=16, help="of the peer")
-  parser.add_argument("--batch_tokens", type=int, default=8192)
-  parser.add_argument("--length_step", type=int, default=32)
-  options = parser.parse_args()
-  with tempfile.TemporaryDirectory() as directory:
-    both = judging.flan_t5_small(pathlib.Path(directory, "judge"))
-  _measure(both, options)
+  judging.run(__doc__, _measure, documents=256)
 
 
 def _measure(both: judging.Both, options: argparse.Namespace) -> None:
@@ -97,8 +85,8 @@ def _measure(both: judging.Both, options: argparse.Namespace) -> None:
   furthest = 0.0
   for number in range(options.chunks):
     chunk = slice(number, None, options.chunks)
-    ours = ask_llm.timed(rates, "ours", scorer.score, texts[chunk])
-    theirs = ask_llm.timed(rates, "peer", peer, examples[chunk])
+    ours = judging.timed(rates, "ours", scorer.score, texts[chunk])
+    theirs = judging.timed(rates, "peer", peer, examples[chunk])
     scores = np.array(ours.columns["score"], np.float64)
     furthest = max(furthest, np.abs(scores - theirs).max())
     rate = train_step.timed(product, 2 * 2048**3, seconds=2.0)
