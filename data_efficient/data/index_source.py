@@ -77,14 +77,19 @@ class IndexSource(seqio.DataSource):
     if shard_info:
       index, shares = shard_info.index, shard_info.num_shards
     count = len(range(index, len(self._reader), shares))
-    numbers = (
-      _shuffled(count, seed) if shuffle else tf.data.Dataset.range(count)
-    )
+
+    def numbers(batch: tf.Tensor, pair: tf.Tensor) -> tf.Tensor:
+      places = _places(batch, count)
+      if shuffle:
+        places = _shuffled(places, count, pair)
+      return index + shares * places
+
     dataset = (
-      numbers.map(lambda number: index + shares * number)
-      .batch(_BATCH)
+      _pairs(seed)
+      .flat_map(lambda pair: _batches().map(lambda b: numbers(b, pair)))
       .map(functools.partial(_examples, self._reader))
       .unbatch()
+      .take(count)
     )
     # Reading has no state of its own that a checkpoint would have to hold.
     options = tf.data.Options()
@@ -94,19 +99,30 @@ class IndexSource(seqio.DataSource):
     return dataset.with_options(options)
 
 
-def _shuffled(count: int, seed: int | None) -> tf.data.Dataset:
-  """The numbers below `count`; every repetition draws another permutation."""
+# All before `take` is endless. What has come to its end is dropped from the
+# state of an iterator, and with it how many orders have been drawn; `take`
+# ends an epoch, and nothing waits behind it.
+def _batches() -> tf.data.Dataset:
+  return tf.data.Dataset.range(tf.int64.max)
+
+
+def _pairs(seed: int | None) -> tf.data.Dataset:
+  """One pair of seeds, another one in every repetition."""
   seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+  return seeds.batch(2, drop_remainder=True)
 
-  def permutation(pair) -> tf.data.Dataset:
-    pair = tf.bitcast(pair, tf.uint64)
-    last = tf.constant(count - 1, tf.int64)
-    return tf.data.Dataset.range(count).map(
-      lambda number: tf.random.experimental.index_shuffle(number, pair, last)
-    )
 
-  pairs = seeds.batch(2, drop_remainder=True).take(1)
-  return pairs.flat_map(permutation)
+def _places(batch: tf.Tensor, count: int) -> tf.Tensor:
+  """The numbers below `count` of a batch; past the last, the last alone."""
+  first = tf.minimum(batch * _BATCH, count - 1)
+  return tf.range(first, tf.minimum(first + _BATCH, count))
+
+
+def _shuffled(places: tf.Tensor, count: int, pair: tf.Tensor) -> tf.Tensor:
+  """Where a permutation of the numbers below `count` sends some of them."""
+  pair = tf.bitcast(pair, tf.uint64)
+  last = tf.constant(count - 1, tf.int64)
+  return tf.random.experimental.index_shuffle(places, pair, last)
 
 
 def _examples(reader: kept_records.KeptRecords, numbers: tf.Tensor):
