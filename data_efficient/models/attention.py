@@ -15,11 +15,7 @@ from flax import linen as nn
 from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float, Int
 
-from data_efficient.models import layers
-
-# What a hidden key's logit becomes: its weight is exactly 0, and a query that
-# sees no key at all spreads its weight evenly instead of giving nan.
-_HIDDEN = -1e10
+from data_efficient.models import dot_product, layers
 
 Queries = Int[Array, "b t"] | Int[np.ndarray, "b t"]
 Keys = Int[Array, "b s"] | Int[np.ndarray, "b s"]
@@ -118,16 +114,19 @@ class Attention(nn.Module):
       if step is not None:
         mask = (jnp.arange(key.shape[1]) <= step)[None, None, None]
         bias = _row(bias, step, length=key.shape[1])
-    logits = layers.einsum("bthd,bshd->bhts", query, key, dtype=self.dtype)
-    if bias is not None:
-      logits = logits + bias
-    if mask is not None:
-      logits = jnp.where(mask, logits, _HIDDEN)
+    if deterministic and not decode:
+      mixed = dot_product.attend(
+        query, key, value, mask=mask, bias=bias, dtype=self.dtype
+      )
+      return self._out(mixed, x.shape[-1])
+    logits = dot_product.logits(
+      query, key, mask=mask, bias=bias, dtype=self.dtype
+    )
     weights = jax.nn.softmax(logits, axis=-1)
     weights = nn.Dropout(self.dropout_rate, broadcast_dims=(-2,))(
       weights, deterministic=deterministic
     )
-    mixed = layers.einsum("bhts,bshd->bthd", weights, value, dtype=self.dtype)
+    mixed = dot_product.mix(weights, value, dtype=self.dtype)
     return self._out(mixed, x.shape[-1])
 
   @nn.nowrap
@@ -146,7 +145,7 @@ class Attention(nn.Module):
     query = self._heads("query", x, 1.0 / self.head_dim)
     folded = einsum("bthd,ehd->bthe", query, self._kernel("key", memory))
     logits = einsum("bthe,bse->bhts", folded, memory)
-    weights = jax.nn.softmax(jnp.where(mask, logits, _HIDDEN), axis=-1)
+    weights = jax.nn.softmax(dot_product.hide(logits, mask), axis=-1)
     mixed = einsum("bhts,bse->bthe", weights, memory)
     mixed = einsum("bthe,ehd->bthd", mixed, self._kernel("value", memory))
     return self._out(mixed, x.shape[-1])

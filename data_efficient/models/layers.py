@@ -134,13 +134,14 @@ class Kernel(nn.Module):
 
 
 class Dense(nn.Module):
-  """A projection of the last axis, without bias.
+  """A projection of the last axis.
 
   Attributes:
     features: width of the result.
     axes: logical names of the kernel's two axes.
     dtype: type of the matmul's operands.
     kernel_init: of the kernel [inputs, features].
+    bias: whether the result is shifted.
   """
 
   features: int
@@ -149,6 +150,7 @@ class Dense(nn.Module):
   kernel_init: Initializer = nn.initializers.variance_scaling(
     1.0, "fan_in", "truncated_normal"
   )
+  bias: bool = False
 
   @nn.compact
   def __call__(self, x: Float[Array, "b t i"]) -> Float[Array, "b t o"]:
@@ -160,7 +162,16 @@ class Dense(nn.Module):
       jnp.float32,
       axes=self.axes,
     )
-    return einsum("bti,io->bto", x, kernel, dtype=self.dtype)
+    result = einsum("bti,io->bto", x, kernel, dtype=self.dtype)
+    if not self.bias:
+      return result
+    return result + partitioning.param_with_axes(
+      "bias",
+      nn.initializers.zeros,
+      (self.features,),
+      jnp.float32,
+      axes=self.axes[1:],
+    )
 
 
 class GatedFeedForward(nn.Module):

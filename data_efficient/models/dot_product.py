@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax attention of queries to keys and values, in float32.
+
+Masks are booleans, true where a query may look at a key.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from data_efficient.models import layers
+
+# What a hidden key's logit becomes: its weight is exactly 0, and a query that
+# sees no key at all spreads its weight evenly instead of giving nan.
+_HIDDEN = -1e10
+
+Queries = Float[Array, "b t h d"]
+Memory = Float[Array, "b s h d"]
+Logits = Float[Array, "b h t s"]
+Mask = Bool[Array, "#b 1 #t s"]
+Bias = Float[Array, "1 h t s"]
+
+
+def attend(
+  query: Queries,
+  key: Memory,
+  value: Memory,
+  *,
+  mask: Mask | None,
+  bias: Bias | None,
+  dtype: str,
+  cap: float | None = None,
+) -> Queries:
+  """Each query's mean of the values, weighted by softmax of the logits.
+
+  The order of the work is the platform's: the weights of one example, h·t·s,
+  stay in a CPU's cache from one product to the other, those of a batch go
+  through memory several times.
+
+  Args:
+    query: what asks.
+    key: what it is compared with.
+    value: what is returned.
+    mask: None hides nothing.
+    bias: added to the logits of all examples.
+    dtype: of the products' operands.
+    cap: c of c · tanh(logit / c), before the mask; None for none.
+  """
+  if mask is not None:
+    mask = jnp.broadcast_to(mask, (query.shape[0], *mask.shape[1:]))
+  settings = {"bias": bias, "dtype": dtype, "cap": cap}
+  return jax.lax.platform_dependent(
+    query,
+    key,
+    value,
+    mask,
+    cpu=functools.partial(_by_example, **settings),
+    default=functools.partial(_at_once, **settings),
+  )
+
+
+def _at_once(query, key, value, mask, **settings) -> Queries:
+  found = logits(query, key, mask=mask, **settings)
+  return mix(jax.nn.softmax(found, axis=-1), value, dtype=settings["dtype"])
+
+
+def _by_example(query, key, value, mask, **settings) -> Queries:
+  def one(example):
+    query, key, value, mask = jax.tree.map(lambda x: x[None], example)
+    found = logits(query, key, mask=mask, **settings)
+    weights = jnp.exp(found - found.max(axis=-1, keepdims=True))
+    total = weights.sum(axis=-1).transpose(0, 2, 1)[..., None]
+    return (mix(weights, value, dtype=settings["dtype"]) / total)[0]
+
+  return jax.lax.map(one, (query, key, value, mask))
+
+
+def logits(
+  query: Queries,
+  key: Memory,
+  *,
+  mask: Mask | None,
+  bias: Bias | None,
+  dtype: str,
+  cap: float | None = None,
+) -> Logits:
+  """Products of queries and keys, with the bias; hidden ones about −10¹⁰."""
+  found = layers.einsum("bthd,bshd->bhts", query, key, dtype=dtype)
+  if cap is not None:
+    found = cap * jnp.tanh(found / cap)
+  if bias is not None:
+    found = found + bias
+  return found if mask is None else hide(found, mask)
+
+
+def hide(found: Logits, mask: Mask) -> Logits:
+  """The logits, with those of hidden keys so low that they weigh nothing."""
+  return jnp.where(mask, found, _HIDDEN)
+
+
+def mix(weights: Logits, value: Memory, *, dtype: str) -> Queries:
+  """Sums of the values by weight."""
+  return layers.einsum("bhts,bshd->bthd", weights, value, dtype=dtype)
