@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoder-only language models: Llama, Mistral, Qwen, Gemma.
+
+One module; what the families differ in is data (`DecoderConfig`), read from
+their `config.json` by `decoder_configs`. A text may be read in pieces: what was
+read before is a `Cache`, which any number of continuations may share.
+"""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.linen import partitioning
+from jaxtyping import Array, Bool, Float, Int
+
+from data_efficient.models import attention, decoder_layers, layers
+
+Tokens = Int[Array, "b t"] | Int[np.ndarray, "b t"]
+States = Float[Array, "b t e"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderConfig(decoder_layers.LayerSizes):
+  """The sizes and habits of a decoder-only network.
+
+  Attributes:
+    vocab_size: rows of the embedding table and width of the logits.
+    layers: the kind of each layer, first to last.
+    embedding_scale: what token embeddings are multiplied with.
+    tied_head: whether the logits are products with the embedding table.
+    final_cap: c of c · tanh(logit / c), of the logits; None for none.
+    embedding_init_stddev: of the token embeddings at initialisation.
+  """
+
+  vocab_size: int
+  layers: tuple[decoder_layers.LayerKind, ...]
+  embedding_scale: float
+  tied_head: bool
+  final_cap: float | None
+  embedding_init_stddev: float = 0.02
+
+  dropout_rate: ClassVar[float] = 0.0
+  required: ClassVar[tuple[str, ...]] = (
+    "decoder_input_tokens",
+    "decoder_target_tokens",
+  )
+  optional: ClassVar[tuple[str, ...]] = (
+    "decoder_segment_ids",
+    "decoder_positions",
+  )
+
+  def __post_init__(self):
+    """Refuses sizes that make no network, with ValueError."""
+    if self.dtype not in ("float32", "bfloat16"):
+      raise ValueError(f"dtype {self.dtype!r}: expected float32 or bfloat16")
+    if self.activation not in decoder_layers.ACTIVATIONS:
+      raise ValueError(
+        f"activation {self.activation!r}: expected one of "
+        f"{sorted(decoder_layers.ACTIVATIONS)}"
+      )
+    if self.num_heads % self.num_kv_heads or self.head_dim % 2:
+      raise ValueError(
+        f"{self.num_heads} heads of size {self.head_dim} and "
+        f"{self.num_kv_heads} heads of keys: expected a divisor, and an even"
+        " size"
+      )
+
+  def module(self) -> "CausalModel":
+    """The network of these sizes."""
+    return CausalModel(self)
+
+
+class Cache(NamedTuple):
+  """What was read so far.
+
+  Attributes:
+    layers: keys and values of each layer.
+    positions: of the tokens, int32 [b, s].
+    valid: which of them are tokens and not padding, bool [b, s].
+  """
+
+  layers: tuple[decoder_layers.KeysValues, ...]
+  positions: Int[Array, "b s"]
+  valid: Bool[Array, "b s"]
+
+
+class CausalModel(nn.Module):
+  """A decoder-only network; trains as T5X's do, and scores."""
+
+  config: DecoderConfig
+
+  def setup(self):
+    """Declares the parameter tree."""
+    config = self.config
+    self.token_embedder = layers.TokenEmbedder(
+      config.vocab_size,
+      config.emb_dim,
+      init_stddev=config.embedding_init_stddev,
+    )
+    self.stack = [
+      decoder_layers.DecoderLayer(config, kind, name=f"layers_{number}")
+      for number, kind in enumerate(config.layers)
+    ]
+    self.decoder_norm = decoder_layers.Norm(config)
+    if not config.tied_head:
+      self.logits_dense = layers.Dense(
+        config.vocab_size, axes=("embed", "vocab"), dtype="float32"
+      )
+
+  def read(
+    self,
+    tokens: Tokens,
+    valid: Bool[Array, "b t"] | Bool[np.ndarray, "b t"],
+    past: Cache | None = None,
+  ) -> tuple[States, Cache]:
+    """States of some more tokens, and a cache of them and all before.
+
+    Args:
+      tokens: ids; padding, wherever it stands, has any id.
+      valid: which of them are tokens.
+      past: what was read before; of one row for all rows, or of one for each.
+        Positions go on from the number of its valid tokens.
+    """
+    valid = jnp.asarray(valid)
+    if past is not None:
+      past = _spread(past, len(valid))
+    before = 0 if past is None else past.valid.sum(axis=1, keepdims=True)
+    positions = jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0) + before
+    return self._stack(tokens, positions, valid, None, past)
+
+  def head(self, states: States) -> Float[Array, "b t v"]:
+    """Logits, float32, of the tokens that follow."""
+    config = self.config
+    states = self.decoder_norm(states)
+    if config.tied_head:
+      table = self.token_embedder.variables["params"]["embedding"]
+      logits = layers.einsum("bti,vi->btv", states, table, dtype="float32")
+    else:
+      logits = self.logits_dense(states)
+    if config.final_cap is not None:
+      logits = config.final_cap * jnp.tanh(logits / config.final_cap)
+    return partitioning.with_sharding_constraint(
+      logits, ("batch", "length", "vocab")
+    )
+
+  def __call__(
+    self,
+    decoder_input_tokens: Tokens,
+    decoder_target_tokens: Tokens,
+    decoder_segment_ids: Tokens | None = None,
+    decoder_positions: Tokens | None = None,
+    *,
+    enable_dropout: bool = False,
+  ) -> Float[Array, "b t v"]:
+    """Logits, float32, of every position.
+
+    Args:
+      decoder_input_tokens: the targets shifted right, the start first; what
+        is below 0 is padding.
+      decoder_target_tokens: not needed: a position sees none after it.
+      decoder_segment_ids: which packed example a position belongs to.
+      decoder_positions: in its example; counted from 0 by default.
+      enable_dropout: these networks have none.
+    """
+    del decoder_target_tokens, enable_dropout
+    tokens = jnp.asarray(decoder_input_tokens)
+    positions = decoder_positions
+    if positions is None:
+      positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+    states, _ = self._stack(
+      tokens,
+      jnp.asarray(positions),
+      tokens >= 0,
+      decoder_segment_ids,
+      None,
+    )
+    return self.head(states)
+
+  def _stack(self, tokens, positions, valid, segments, past):
+    config = self.config
+    read = Cache((), positions, valid)
+    if past is not None:
+      read = Cache(
+        (),
+        jnp.concatenate([past.positions, positions], axis=1),
+        jnp.concatenate([past.valid, valid], axis=1),
+      )
+    masks = _masks(config, positions, read, segments)
+    # Padding may have an id outside the table, which would read as nan.
+    x = self.token_embedder(jnp.where(valid, jnp.asarray(tokens), 0))
+    x = x * config.embedding_scale
+    kept = []
+    for number, (layer, kind) in enumerate(
+      zip(self.stack, config.layers, strict=True)
+    ):
+      before = None if past is None else past.layers[number]
+      x, new = layer(x, positions, masks[kind.window], before)
+      kept.append(new if before is None else decoder_layers.joined(before, new))
+    return x, read._replace(layers=tuple(kept))
+
+
+def _masks(
+  config: DecoderConfig,
+  positions: Int[Array, "b t"],
+  read: Cache,
+  segments: Tokens | None,
+) -> dict[int | None, Bool[Array, "b 1 t s"]]:
+  """Which new token sees which token, for each window that layers have."""
+  # Order in the row decides, not the position: padding has one, too.
+  t, s = positions.shape[1], read.positions.shape[1]
+  visible = jnp.tril(jnp.ones((t, s), bool), s - t)[None, None]
+  visible = visible & read.valid[:, None, None]
+  if segments is not None:
+    visible &= attention.segment_mask(segments, segments)
+  distance = positions[:, None, :, None] - read.positions[:, None, None]
+  return {
+    window: visible if window is None else visible & (distance < window)
+    for window in {kind.window for kind in config.layers}
+  }
+
+
+def _spread(past: Cache, rows: int) -> Cache:
+  """A cache of one row, or of each, for so many rows."""
+  if past.valid.shape[0] == rows:
+    return past
+
+  def spread(x: Array) -> Array:
+    return jnp.broadcast_to(x, (rows, *x.shape[1:]))
+
+  return Cache(
+    tuple(
+      decoder_layers.KeysValues(*map(spread, layer)) for layer in past.layers
+    ),
+    spread(past.positions),
+    spread(past.valid),
+  )
