@@ -7,7 +7,7 @@ Four formats, told apart by their files:
   in RUN/checkpoints; the parameters are under the key "parameters";
 * T5X's (Orbax): what `t5x.train` leaves, CHECKPOINT/state, key "target";
 * T5X's before Orbax: `t5x_legacy`;
-* Hugging Face's T5 1.1 and Flan-T5: `huggingface`.
+* Hugging Face's T5 1.1 and Flan-T5: `huggingface`; encoders: `encoder_files`.
 """
 
 import pathlib
@@ -19,7 +19,10 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from data_efficient.models import (
+  decoder,
+  decoder_files,
   encoder_decoder,
+  encoder_files,
   huggingface,
   networks,
   parameter_trees,
@@ -100,14 +103,18 @@ def load_parameters(
       lambda _: "float32", networks.parameter_shapes(config)
     )
   if huggingface.is_checkpoint(directory):
-    if not isinstance(config, encoder_decoder.T5Config):
+    if isinstance(config, encoder_decoder.T5Config):
+      load = huggingface.load_parameters
+    elif isinstance(config, encoder_files.EncoderConfig):
+      load = encoder_files.load_parameters
+    elif isinstance(config, decoder.DecoderConfig):
+      load = decoder_files.load_parameters
+    else:
       raise CheckpointError(
-        f"{directory}: Hugging Face's format is read for T5 1.1 alone, the"
-        f" network is a {type(config).__name__}"
+        f"{directory}: Hugging Face's format is read for T5 1.1 and encoders,"
+        f" the network is a {type(config).__name__}"
       )
-    return huggingface.load_parameters(
-      directory, config=config, shardings=shardings, dtypes=dtypes
-    )
+    return load(directory, config=config, shardings=shardings, dtypes=dtypes)
   for root in _roots(directory):
     if t5x_legacy.is_checkpoint(root):
       return t5x_legacy.load_parameters(

@@ -6,21 +6,15 @@ that `model.safetensors.index.json` lists, hold the tensors. A linear layer is
 stored as [outputs, inputs] there and as [inputs, outputs] here.
 """
 
-import json
 import pathlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from data_efficient.models import encoder_decoder, parameter_trees
+from data_efficient.models import encoder_decoder, tensor_files
 from data_efficient.models.parameter_trees import CheckpointError
+from data_efficient.models.tensor_files import Tensor
 
 _CONFIG = "config.json"
-_SINGLE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
 
 # Copies of shared.weight, and a table that T5 never reads (kept in files
 # converted from the first T5).
@@ -30,6 +24,8 @@ _IGNORED = (
   "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
 )
 
+# Kernels of T5 1.1's feed-forward block.
+_GATED = ("wi_0", "wi_1", "wo")
 
 # What T5 1.1 has; and what a file may leave out.
 _T5_1_1 = {
@@ -43,20 +39,12 @@ _DEFAULTS = {
   "relative_attention_max_distance": 128,
 }
 
-_FLOATS = ("F32", "BF16", "F16", "F64")
-
-
-class _Tensor(NamedTuple):
-  """A tensor's name in the files and whether it is stored transposed."""
-
-  name: str
-  transposed: bool
-
 
 def is_checkpoint(directory: pathlib.Path) -> bool:
   """Whether a directory holds Hugging Face files."""
   return any(
-    (directory / name).is_file() for name in (_CONFIG, _SINGLE, _INDEX)
+    (directory / name).is_file()
+    for name in (_CONFIG, tensor_files.SINGLE, tensor_files.INDEX)
   )
 
 
@@ -74,7 +62,7 @@ def read_config(
       network of the tensors shows when they are read.
   """
   path = pathlib.Path(directory) / _CONFIG
-  values = {**_DEFAULTS, **_read_json(path)}
+  values = {**_DEFAULTS, **tensor_files.read_object(path)}
   # transformers 5 writes tie_word_embeddings true for every T5, and of which
   # kind it is beside it.
   kind = "scale_decoder_outputs"
@@ -119,49 +107,56 @@ def load_parameters(
     CheckpointError: a file missing or cut short, a tensor missing, surplus
       or of another shape, or another vocabulary.
   """
-  directory = pathlib.Path(directory)
-  names = _names(config)
-  files = _files(directory)
-  _check(directory, files, names, config)
-  places = parameter_trees.flatten(shardings)
-  stored = parameter_trees.flatten(dtypes)
-  by_tensor = {tensor.name: path for path, tensor in names.items()}
-  loaded = {}
-  for tensor, values in _read(files, wanted=set(by_tensor)):
-    path = by_tensor[tensor]
-    values = values.T if names[path].transposed else values
-    values = np.ascontiguousarray(values, jnp.dtype(stored[path]))
-    loaded[path] = jax.device_put(values, places[path])
-  return parameter_trees.unflatten({name: loaded[name] for name in names})
+  return tensor_files.load_parameters(
+    pathlib.Path(directory),
+    network=config,
+    tensors=_names(config),
+    ignored=_IGNORED,
+    shardings=shardings,
+    dtypes=dtypes,
+  )
 
 
-def _names(config: encoder_decoder.T5Config) -> dict[str, _Tensor]:
+def _names(config: encoder_decoder.T5Config) -> dict[str, Tensor]:
   """Parameter path to tensor, for every parameter."""
+  return {
+    "token_embedder/embedding": Tensor("shared.weight", False),
+    "decoder/logits_dense/kernel": Tensor("lm_head.weight", True),
+    **stack_names("encoder", config.num_encoder_layers, _GATED),
+    **stack_names("decoder", config.num_decoder_layers, _GATED),
+  }
+
+
+def stack_names(
+  stack: str, depth: int, feed_forward: Sequence[str]
+) -> dict[str, Tensor]:
+  """The tensors of a stack of T5's layers, by their paths.
+
+  Args:
+    stack: "encoder" or "decoder".
+    depth: its layers.
+    feed_forward: the kernels of the feed-forward block.
+  """
+  blocks = ("self", "mlp") if stack == "encoder" else ("self", "cross", "mlp")
   names = {
-    "token_embedder/embedding": _Tensor("shared.weight", False),
-    "decoder/logits_dense/kernel": _Tensor("lm_head.weight", True),
-  }
-  stacks = {
-    "encoder": (config.num_encoder_layers, ("self", "mlp")),
-    "decoder": (config.num_decoder_layers, ("self", "cross", "mlp")),
-  }
-  for stack, (depth, blocks) in stacks.items():
-    names[f"{stack}/relpos_bias/rel_embedding"] = _Tensor(
+    f"{stack}/relpos_bias/rel_embedding": Tensor(
       f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
       True,
-    )
-    names[f"{stack}/{stack}_norm/scale"] = _Tensor(
+    ),
+    f"{stack}/{stack}_norm/scale": Tensor(
       f"{stack}.final_layer_norm.weight", False
-    )
-    for layer in range(depth):
-      for i, block in enumerate(blocks):
-        names |= _block(stack, f"layers_{layer}", block, layer, i)
+    ),
+  }
+  for layer in range(depth):
+    for i, block in enumerate(blocks):
+      names |= _block(stack, layer, block, i, feed_forward)
   return names
 
 
 def _block(
-  stack: str, ours: str, block: str, layer: int, position: int
-) -> dict[str, _Tensor]:
+  stack: str, layer: int, block: str, position: int, feed_forward: Sequence[str]
+) -> dict[str, Tensor]:
+  ours = f"{stack}/layers_{layer}"
   theirs = f"{stack}.block.{layer}.layer.{position}"
   attention = "attention" if stack == "encoder" else "self_attention"
   module, norm, tensors = {
@@ -175,96 +170,14 @@ def _block(
   }[block]
   kernels = {"query": "q", "key": "k", "value": "v", "out": "o"}
   if block == "mlp":
-    kernels = {name: name for name in ("wi_0", "wi_1", "wo")}
+    kernels = {name: name for name in feed_forward}
   names = {
-    f"{stack}/{ours}/{module}/{kernel}/kernel": _Tensor(
+    f"{ours}/{module}/{kernel}/kernel": Tensor(
       f"{theirs}.{tensors}.{name}.weight", True
     )
     for kernel, name in kernels.items()
   }
-  names[f"{stack}/{ours}/pre_{norm}_layer_norm/scale"] = _Tensor(
+  names[f"{ours}/pre_{norm}_layer_norm/scale"] = Tensor(
     f"{theirs}.layer_norm.weight", False
   )
   return names
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-  try:
-    values = json.loads(path.read_text(encoding="utf-8"))
-  except OSError as error:
-    raise CheckpointError(f"{path}: cannot be read ({error})") from error
-  except ValueError as error:
-    raise CheckpointError(f"{path}: is not JSON, or cut short") from error
-  if not isinstance(values, dict):
-    raise CheckpointError(f"{path}: expected a JSON object")
-  return values
-
-
-def _files(directory: pathlib.Path) -> list[pathlib.Path]:
-  if not (directory / _INDEX).is_file():
-    return [directory / _SINGLE]
-  weight_map = _read_json(directory / _INDEX).get("weight_map")
-  if not isinstance(weight_map, dict):
-    raise CheckpointError(
-      f"{directory / _INDEX}: has no weight_map from tensors to files"
-    )
-  return [directory / name for name in sorted(set(weight_map.values()))]
-
-
-def _opened(path: pathlib.Path) -> Any:
-  import safetensors
-
-  if not path.is_file():
-    raise CheckpointError(
-      f"{path}: is missing; expected {_SINGLE}, or {_INDEX} with every file"
-      " that it lists (PyTorch's own files, .bin, are not read)"
-    )
-  try:
-    return safetensors.safe_open(path, framework="numpy")
-  except safetensors.SafetensorError as error:
-    raise CheckpointError(
-      f"{path}: not a safetensors file, or cut short; copy it again ({error})"
-    ) from error
-
-
-def _check(
-  directory: pathlib.Path,
-  files: list[pathlib.Path],
-  names: dict[str, _Tensor],
-  config: encoder_decoder.T5Config,
-) -> None:
-  found = {}
-  for path in files:
-    with _opened(path) as file:
-      for name in file.keys():
-        stored = file.get_slice(name)
-        found[name] = tuple(stored.get_shape())
-        if stored.get_dtype() not in _FLOATS:
-          raise CheckpointError(
-            f"{path}: {name} is stored as {stored.get_dtype()}, expected one"
-            f" of {_FLOATS}: quantised checkpoints cannot be read"
-          )
-  expected = parameter_trees.flatten(encoder_decoder.parameter_shapes(config))
-  translated = {tensor.name: path for path, tensor in names.items()}
-  shapes = {}
-  for name, shape in found.items():
-    if name in translated:
-      path = translated[name]
-      shapes[path] = shape[::-1] if names[path].transposed else shape
-    elif name not in _IGNORED:
-      shapes[name] = shape
-  parameter_trees.check(
-    shapes,
-    {path: leaf.shape for path, leaf in expected.items()},
-    where=str(directory),
-  )
-
-
-def _read(
-  files: list[pathlib.Path], *, wanted: set[str]
-) -> Iterator[tuple[str, np.ndarray]]:
-  for path in files:
-    with _opened(path) as file:
-      for name in file.keys():
-        if name in wanted:
-          yield name, file.get_tensor(name)

@@ -69,7 +69,7 @@ def check(found: Shapes, expected: Shapes, *, where: str) -> None:
         f"{name} is {found[name]}, expected {tuple(expected[name])}"
         for name in sorted(wrong)
       )
-      + "\nUse the T5Config that the checkpoint was trained with."
+      + "\nUse the sizes that the checkpoint was trained with."
     )
 
 
@@ -83,7 +83,7 @@ def _check_names(found: set[str], expected: set[str], *, where: str) -> None:
   if surplus:
     message += f"\n{len(surplus)} surplus:" + _listing(surplus)
   raise CheckpointError(
-    message + "\nCheck the number of layers, and that the network is a T5 1.1"
+    message + "\nCheck the number of layers, and of a judge that it is a T5 1.1"
     " (gated feed-forward, untied head)."
   )
 

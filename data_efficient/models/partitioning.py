@@ -29,6 +29,8 @@ RULES: tuple[tuple[str, str | None], ...] = (
   ("kv", None),
   ("length", None),
   ("relpos_buckets", None),
+  ("positions", None),
+  ("token_types", None),
 )
 
 

@@ -133,9 +133,13 @@ def _remat(config: Sizes, call: Callable[..., Array]) -> Callable[..., Array]:
 
 
 class EncoderLayer(nn.Module):
-  """Self-attention and feed-forward, each x + f(norm(x))."""
+  """Self-attention and feed-forward, each x + f(norm(x)).
+
+  `feed_forward` makes the latter's module.
+  """
 
   config: Sizes
+  feed_forward: Callable[[Sizes], nn.Module] = _feed_forward
 
   @nn.compact
   def __call__(
@@ -157,7 +161,8 @@ class EncoderLayer(nn.Module):
     )
     x = x + drop(y)
     y = _norm(x, "pre_mlp_layer_norm")
-    return x + drop(_feed_forward(config)(y, deterministic=deterministic))
+    y = self.feed_forward(config)(y, deterministic=deterministic)
+    return x + drop(y)
 
 
 class DecoderLayer(nn.Module):
@@ -207,6 +212,7 @@ class Encoder(nn.Module):
 
   config: Sizes
   num_layers: int
+  feed_forward: Callable[[Sizes], nn.Module] = _feed_forward
 
   @nn.compact
   def __call__(
@@ -222,7 +228,8 @@ class Encoder(nn.Module):
 
     apply = _remat(config, call)
     for i in range(self.num_layers):
-      x = apply(EncoderLayer(config, name=f"layers_{i}"), x, mask, bias)
+      layer = EncoderLayer(config, self.feed_forward, name=f"layers_{i}")
+      x = apply(layer, x, mask, bias)
     x = _norm(x, "encoder_norm")
     return nn.Dropout(config.dropout_rate)(x, deterministic=deterministic)
 

@@ -21,8 +21,8 @@ from data_efficient.models.tokenizers import SentencePiece, TokenizerError
 _NAMES = ("spiece.model", "tokenizer.json")
 
 # How the end of a text is called: T5 and Llama, GPT-NeoX and Qwen, Gemma,
-# Llama 3. The first that a file has.
-_ENDS = ("</s>", "<|endoftext|>", "<eos>", "<|end_of_text|>")
+# Llama 3, BERT. The first that a file has.
+_ENDS = ("</s>", "<|endoftext|>", "<eos>", "<|end_of_text|>", "[SEP]")
 
 
 def read(path: str) -> "SentencePiece | TokenizerJson":
@@ -109,7 +109,6 @@ class TokenizerJson:
   @functools.cached_property
   def _plain(self) -> Any:
     """The tokenizer of a text's own pieces."""
-    self._check_padding()
     kept = [
       token
       for token in self._description["added_tokens"]
@@ -148,15 +147,12 @@ class TokenizerJson:
         f" ({error})"
       ) from error
 
-  def _check_padding(self) -> None:
-    """Id 0 is padding to every network here: no text may have it."""
-    if all(token["id"] for token in self._description["added_tokens"]):
-      raise TokenizerError(
-        f"{self.path}: id 0 is the ordinary piece"
-        f" {self._whole.id_to_token(0)!r}, but networks here take 0 for"
-        " padding and would not see it: use a tokenizer (and a checkpoint)"
-        " whose id 0 is a special token"
-      )
+  @functools.cached_property
+  def piece_of_zero(self) -> str | None:
+    """What id 0 spells, where that is an ordinary piece of text."""
+    if not all(token["id"] for token in self._description["added_tokens"]):
+      return None
+    return self._whole.id_to_token(0)
 
   @functools.cached_property
   def fingerprint(self) -> str:
@@ -206,9 +202,23 @@ class TokenizerJson:
   @functools.cached_property
   def begin_ids(self) -> tuple[int, ...]:
     """What the file's own template puts in front of a text."""
-    marked = self._whole.encode("x", add_special_tokens=True)
-    of_text = marked.special_tokens_mask.index(0)
-    return tuple(marked.ids[:of_text])
+    return self._frame[0]
+
+  @functools.cached_property
+  def end_ids(self) -> tuple[int, ...]:
+    """What the file's own template puts behind a text."""
+    return self._frame[1]
+
+  @functools.cached_property
+  def _frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    whole = self._parsed(
+      self._description | dict.fromkeys(("padding", "truncation"))
+    )
+    ids = whole.encode("x", add_special_tokens=True).ids
+    text = whole.encode("x", add_special_tokens=False).ids
+    starts = range(len(ids) - len(text) + 1)
+    start = next(i for i in starts if ids[i : i + len(text)] == text)
+    return tuple(ids[:start]), tuple(ids[start + len(text) :])
 
   def encode(self, text: str) -> list[int]:
     """Ids of a text's pieces, without any that mark its ends."""

@@ -24,12 +24,15 @@ class Tokenizer(Protocol):
   Attributes:
     eos_id: id of the end-of-sequence piece.
     begin_ids: ids that every text begins with; T5 has none.
+    piece_of_zero: what id 0 spells, where that is an ordinary piece; None
+      where it is padding or another mark.
     size: ids in use; all are below it.
     fingerprint: equal for tokenizers that tokenize alike.
   """
 
   eos_id: int
   begin_ids: tuple[int, ...]
+  piece_of_zero: str | None
   size: int
   fingerprint: str
 
@@ -57,7 +60,8 @@ class SentencePiece:
 
   path: str
 
-  begin_ids = ()
+  # Its first ids are marks: of padding, or of what cannot be spelt.
+  piece_of_zero = None
 
   @functools.cached_property
   def _bytes(self) -> bytes:
@@ -131,6 +135,17 @@ class SentencePiece:
   def eos_id(self) -> int:
     """Id of the end-of-sequence piece."""
     return self._processor.eos_id()
+
+  @property
+  def begin_ids(self) -> tuple[int, ...]:
+    """What the file has for the beginning of a text: T5's has nothing."""
+    begin = self._processor.bos_id()
+    return () if begin < 0 else (begin,)
+
+  @property
+  def end_ids(self) -> tuple[int, ...]:
+    """What T5 puts behind a text: end-of-sequence."""
+    return (self.eos_id,)
 
   @property
   def unk_id(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from data_efficient.models.tokenizers import Tokenizer
-from data_efficient.scorers import interface, subsample
+from data_efficient.scorers import interface, stored_vectors, subsample
 
 
 class EmbeddingError(ValueError):
@@ -41,6 +41,7 @@ class LatentSemantic:
     max_input_tokens: the text's head that is embedded, in tokens.
     sample_size: texts of the pool that are fitted to, a uniform sample.
     seed: of the sample and of the randomised decomposition.
+    vector_type: of the stored vectors, "float32" or "float16".
     part_records: records a part.
     name: the name of the embedding in tables.
   """
@@ -50,6 +51,7 @@ class LatentSemantic:
   max_input_tokens: int
   sample_size: int
   seed: int
+  vector_type: str
   part_records: int = 4096
   name: str = "latent_semantic"
 
@@ -60,7 +62,8 @@ class LatentSemantic:
   reads = interface.Reads.TEXT
 
   def __post_init__(self):
-    """Raises EmbeddingError for numbers that embed nothing."""
+    """Raises ValueError for what embeds nothing, or cannot be stored."""
+    stored_vectors.check_type(self.vector_type)
     if min(self.dimensions, self.max_input_tokens, self.sample_size) < 1:
       raise EmbeddingError(
         "dimensions, max_input_tokens and sample_size must be at least 1, got "
@@ -76,6 +79,7 @@ class LatentSemantic:
       "max_input_tokens": self.max_input_tokens,
       "sample_size": self.sample_size,
       "seed": self.seed,
+      "vector_type": self.vector_type,
     }
 
   def prepare(self, read: interface.Read) -> None:
@@ -117,12 +121,14 @@ class LatentSemantic:
       raise EmbeddingError("prepare must run before score: nothing is fitted")
     counts = self._counts(batch)
     lengths = np.diff(counts.indptr)
-    vectors, norms = self._vectors(counts)
+    found, norms = self._vectors(counts)
     statuses = [
       interface.SCORED if length else interface.unscorable("empty")
       for length in lengths
     ]
-    return interface.Scores(statuses, {"score": norms, "embedding": vectors})
+    return stored_vectors.scores(
+      found, statuses, norms=norms, vector_type=self.vector_type
+    )
 
   def _vectors(
     self, counts

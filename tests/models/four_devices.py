@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from data_efficient.models import encoder_decoder, partitioning
+from tests.models import encoders
 
 
 @pytest.fixture
@@ -62,3 +63,19 @@ def test_sharded_logits_equal_whole_ones(
     logits = step(placed, *rows)
   assert logits.sharding.spec == PartitionSpec("data", None, "model")
   np.testing.assert_allclose(logits, forward(parameters, *batch), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", [encoders.BERT, encoders.SENTENCE_T5])
+def test_sharded_vectors_equal_whole_ones(network, mesh):
+  parameters = encoders.parameters(network)
+  tokens = np.random.default_rng(0).integers(1, 40, (4, 12))
+  tokens[1, 5:] = 0
+  embed = jax.jit(network.module().apply)
+  whole = embed({"params": parameters}, tokens)
+  placed = jax.device_put(
+    parameters, partitioning.parameter_shardings(network, mesh)
+  )
+  rows = jax.device_put(tokens, partitioning.batch_sharding(mesh))
+  with partitioning.activate(mesh):
+    found = embed({"params": placed}, rows)
+  np.testing.assert_allclose(found, whole, atol=1e-5)

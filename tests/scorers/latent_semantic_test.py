@@ -19,6 +19,7 @@ class Words:
   size = 40
   eos_id = 1
   begin_ids = ()
+  piece_of_zero = None
 
   def __init__(self):
     self.numbers = {}
@@ -52,6 +53,7 @@ def _fitted(texts, **values):
     "max_input_tokens": 50,
     "sample_size": 1000,
     "seed": 0,
+    "vector_type": "float32",
   }
   scorer = latent_semantic.LatentSemantic(**settings | values)
   scorer.prepare(lambda split: iter([texts[:7], texts[7:]]))
@@ -135,10 +137,16 @@ def test_scoring_before_fitting_is_refused():
     max_input_tokens=4,
     sample_size=9,
     seed=0,
+    vector_type="float32",
   )
   with pytest.raises(latent_semantic.EmbeddingError, match="prepare must run"):
     scorer.score(["a"])
   with pytest.raises(latent_semantic.EmbeddingError, match="at least 1"):
     latent_semantic.LatentSemantic(
-      tokenizer=Words(), dimensions=0, max_input_tokens=4, sample_size=9, seed=0
+      tokenizer=Words(),
+      dimensions=0,
+      max_input_tokens=4,
+      sample_size=9,
+      seed=0,
+      vector_type="float32",
     )
