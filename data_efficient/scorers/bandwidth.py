@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How wide a cell of the density sketch is: four rules.
+"""How wide a cell of the density sketch is: rules to choose from.
 
 The paper says neither its bandwidth nor how it was chosen, and its own
 histogram shows densities so even that the weights 1/S differ by at most 1.17:
-nearly uniform sampling. The rule is therefore a choice to make.
+nearly uniform sampling. The rule is therefore a choice to make. One more, by
+effective sample size, is in `bandwidth_search`.
 
 Two widths can make the weights equally uneven and mean opposite things. A cell
 as wide as a neighbourhood sees how crowded it is; a cell of about the median
@@ -12,22 +13,16 @@ whatever the corpus is about "crowded". `NeighbourDistance` takes the first.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-from data_efficient.kernels import hashing, kernel_density, sampling
+from data_efficient.kernels import angular
+from data_efficient.scorers import hash_families
 
 Sample = Float[np.ndarray, "m d"]
 Distances = Float[np.ndarray, "m m"]
-
-WIDEST = 64.0  # in median distances: all weights within a percent
-NARROWEST = 2.0**-20  # fp32 cannot tell cells below this from each other
-COARSE_STEP = 2.0**-0.5
-BISECTIONS = 24
 
 
 class BandwidthError(ValueError):
@@ -44,9 +39,9 @@ class BandwidthRule(Protocol):
     """The rule and its numbers, JSON-able."""
 
   def width(
-    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+    self, vectors: Sample, *, records: int, family: hash_families.HashFamily
   ) -> float:
-    """The width, in the unit of the vectors, for a pool of `records`."""
+    """The width, in the family's distance, for a pool of `records`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +49,7 @@ class FixedBandwidth:
   """A width that somebody chose.
 
   Attributes:
-    bandwidth: the width, in the unit of the vectors.
+    bandwidth: the width, in the unit of the vectors; radians for `Angular`.
     sample_size: 0, nothing is looked at.
   """
 
@@ -70,11 +65,51 @@ class FixedBandwidth:
     return {"rule": "fixed", "bandwidth": self.bandwidth}
 
   def width(
-    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+    self, vectors: Sample, *, records: int, family: hash_families.HashFamily
   ) -> float:
     """The number itself."""
-    del vectors, records, hashes_per_row
+    del vectors, records, family
     return float(self.bandwidth)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AngularBits:
+  """So many bits a row, for `Angular`: the kernel (1 − θ/π)ᴸ.
+
+  Attributes:
+    bits: L, from 1 to 30.
+    sample_size: 0, nothing is looked at.
+  """
+
+  bits: int
+  sample_size: int = 0
+
+  def __post_init__(self):
+    """Refuses a number of bits that no row has, with BandwidthError."""
+    if not 1 <= self.bits <= angular.MOST_BITS:
+      raise BandwidthError(
+        f"bits must be from 1 to {angular.MOST_BITS}, got {self.bits}"
+      )
+
+  def identity(self) -> dict:
+    """The rule and its numbers."""
+    return {"rule": "angular_bits", "bits": self.bits}
+
+  def width(
+    self, vectors: Sample, *, records: int, family: hash_families.HashFamily
+  ) -> float:
+    """The angle of so many bits.
+
+    Raises:
+      BandwidthError: the family is not `Angular`.
+    """
+    del vectors, records
+    if not isinstance(family, hash_families.Angular):
+      raise BandwidthError(
+        "AngularBits is a width for the hash family Angular, not for "
+        f"{type(family).__name__}: use FixedBandwidth"
+      )
+    return hash_families.width_of(self.bits)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,11 +137,11 @@ class MedianDistance:
     }
 
   def width(
-    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+    self, vectors: Sample, *, records: int, family: hash_families.HashFamily
   ) -> float:
     """factor · median ‖x − y‖ over the pairs of the sample."""
-    del records, hashes_per_row
-    return self.factor * median_distance(_distances(vectors))
+    del records
+    return self.factor * median_distance(family.distances(vectors))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,7 +178,7 @@ class NeighbourDistance:
     }
 
   def width(
-    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
+    self, vectors: Sample, *, records: int, family: hash_families.HashFamily
   ) -> float:
     """factor · median distance to the ⌈share·m⌉-th nearest of m others.
 
@@ -153,8 +188,8 @@ class NeighbourDistance:
     Raises:
       BandwidthError: all vectors are equal, or there is but one.
     """
-    del records, hashes_per_row
-    distances = _distances(vectors)
+    del records
+    distances = family.distances(vectors)
     others = len(distances) - 1
     if others < 1:
       raise _no_distance(len(distances))
@@ -164,109 +199,6 @@ class NeighbourDistance:
     if not np.any(found > 0):
       raise _no_distance(len(distances))
     return self.factor * float(np.median(found[found > 0]))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TargetEffectiveSampleSize:
-  """The widest cell whose weights 1/S are as uneven as asked.
-
-  (Σw)²/Σw² is near n for wide cells, where all densities are alike. It falls
-  as cells narrow, and can rise again once every vector is alone in its cell:
-  the search goes from wide to narrow and stops at the first crossing.
-
-  Attributes:
-    share: effective sample size over n, in (0, 1).
-    sample_size: vectors whose exact kernel sums stand for the pool's.
-  """
-
-  share: float
-  sample_size: int
-
-  def __post_init__(self):
-    """Refuses a share outside (0, 1), with BandwidthError."""
-    if not 0 < self.share < 1:
-      raise BandwidthError(
-        "the share of effective samples must be between 0 and 1, got "
-        f"{self.share}"
-      )
-
-  def identity(self) -> dict:
-    """The rule and its numbers."""
-    return {
-      "rule": "target_effective_sample_size",
-      "share": self.share,
-      "sample_size": self.sample_size,
-    }
-
-  def width(
-    self, vectors: Sample, *, records: int, hashes_per_row: int = 1
-  ) -> float:
-    """The width by bisection, on a logarithmic scale.
-
-    Raises:
-      BandwidthError: no width makes the weights that uneven.
-    """
-    distances = _distances(vectors)
-    median = median_distance(distances)
-    measure = functools.partial(
-      effective_share,
-      distances,
-      records=records,
-      hashes_per_row=hashes_per_row,
-    )
-    # k(c)ᴸ ≈ 1 − L·√(2/π)·c/w for wide cells: L times the width does as much.
-    wide = median * WIDEST * hashes_per_row
-    best = (1.0, wide)
-    while wide > median * NARROWEST:
-      narrow = wide * COARSE_STEP
-      share = measure(width=narrow)
-      if share <= self.share:
-        return self._bisect(measure, narrow, wide)
-      best = min(best, (share, narrow))
-      wide = narrow
-    raise BandwidthError(
-      f"no width brings the effective sample size to {self.share} of n: the "
-      f"least is {best[0]:.3f}, at width {best[1]:.4g}; ask for a larger "
-      "share, or for more hashes a row"
-    )
-
-  def _bisect(
-    self, measure: Callable[..., float], narrow: float, wide: float
-  ) -> float:
-    for _ in range(BISECTIONS):
-      middle = float(np.sqrt(narrow * wide))
-      if measure(width=middle) <= self.share:
-        narrow = middle
-      else:
-        wide = middle
-    return narrow
-
-
-def effective_share(
-  distances: Distances,
-  *,
-  width: float,
-  records: int,
-  hashes_per_row: int = 1,
-) -> float:
-  """Returns (Σw)²/(n·Σw²) of weights 1/S from the sample's exact kernel.
-
-  S(y) = 1/N + (1 − 1/N) · mean of k over the other vectors of the sample: in
-  a pool of N records a record's own kernel value weighs 1/N, not 1/m.
-  """
-  values = np.array(
-    hashing.collision_probability(
-      distances, width=width, hashes_per_row=hashes_per_row
-    ),
-    np.float64,
-  )
-  np.fill_diagonal(values, 0.0)
-  others = values.sum(axis=1) / (len(values) - 1)
-  densities = 1 / records + (1 - 1 / records) * others
-  summary = sampling.summarise_log_weights(
-    sampling.inverse_propensity_log_weights(densities)
-  )
-  return summary.effective_sample_size / summary.records
 
 
 def median_distance(distances: Distances) -> float:
@@ -279,15 +211,6 @@ def median_distance(distances: Distances) -> float:
   if not pairs.size or np.median(pairs) == 0:
     raise _no_distance(len(distances))
   return float(np.median(pairs))
-
-
-def _distances(vectors: Sample) -> Distances:
-  # Row by row: the sample fits, m × m × d of differences might not.
-  rows = [
-    np.asarray(kernel_density.distances(vectors[i : i + 1], vectors))
-    for i in range(len(vectors))
-  ]
-  return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
 def _no_distance(vectors: int) -> BandwidthError:

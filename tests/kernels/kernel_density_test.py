@@ -56,6 +56,39 @@ def test_several_hashes_are_a_power_of_the_kernel():
   np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def _angular_sums_by_loops(queries, data, bits):
+  sums = []
+  for y in queries.astype(np.float64):
+    cosines = [
+      y @ x / math.hypot(*x) / math.hypot(*y) for x in data.astype(np.float64)
+    ]
+    angles = np.arccos(np.clip(cosines, -1, 1))
+    sums.append(((1 - angles / math.pi) ** bits).sum())
+  return sums
+
+
+@pytest.mark.parametrize("size", [1, 10])
+@pytest.mark.parametrize("block", [1, 4, 64])
+@pytest.mark.parametrize("bits", [1, 7])
+def test_angular_sums_are_the_double_loop(size, block, bits):
+  queries, data = vectors(3), vectors(size, seed=1)
+  data[0] = -3 * queries[0]
+  np.testing.assert_allclose(
+    kernel_density.angular_kernel_sums(queries, data, bits=bits, block=block),
+    _angular_sums_by_loops(queries, data, bits),
+    rtol=1e-5,
+    atol=1e-6,
+  )
+
+
+def test_angles_of_near_duplicates_of_any_length():
+  x = np.float32([[1e-30, 0], [3e30, 0]])
+  y = np.float32([[2, 0], [2, 2e-5], [0, 1], [-5, 0]])
+  found = kernel_density.angles(x, y)
+  expected = [[0, 1e-5, math.pi / 2, math.pi]] * 2
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_near_duplicates_keep_their_distance():
   x = np.full((1, 6), 1000, np.float32)
   y = x + np.float32([[0, 0, 0, 0, 0, 0.25]])

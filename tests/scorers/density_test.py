@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 
 from data_efficient.kernels import kernel_density
-from data_efficient.scorers import bandwidth, density
+from data_efficient.scorers import bandwidth, density, hash_families
+from data_efficient.scorers import vectors as vector_streams
+from data_efficient.scorers.sketch_store import Absorbed
 from data_efficient.selection import interface, inverse_propensity
 
 
-def make(width=1.0, **changes):
+def make(width=1.0, hashes_per_row=1, **changes):
   settings = {
     "num_rows": 64,
     "num_buckets": 509,
+    "family": hash_families.PStable(
+      hashes_per_row=hashes_per_row, projection="dense"
+    ),
     "bandwidth": bandwidth.FixedBandwidth(bandwidth=width),
     "seed": 0,
     "block": 128,
@@ -59,6 +64,22 @@ def test_scores_estimate_the_exact_mean_kernel(hashes_per_row):
   assert scores.dtype == np.float32
 
 
+def test_angular_scores_estimate_the_exact_mean_kernel():
+  vectors, _ = clusters([300, 60], spread=0.3)
+  scorer = prepared(
+    vectors,
+    num_rows=400,
+    family=hash_families.Angular(projection="structured"),
+    bandwidth=bandwidth.AngularBits(bits=6),
+  )
+  scores = scorer.score(vectors).columns["score"]
+  exact = kernel_density.angular_kernel_sums(
+    vectors, vectors, bits=6, block=128
+  )
+  np.testing.assert_allclose(scores, np.asarray(exact) / 360, rtol=0.25)
+  assert scorer.facts()["bandwidth"] == hash_families.width_of(6)
+
+
 def test_narrow_cells_even_out_a_mixture_and_wide_ones_leave_it():
   vectors, labels = clusters([1000, 100])
   narrow = sum(
@@ -97,6 +118,85 @@ def test_blocks_of_the_stream_and_of_the_scores_do_not_matter():
   np.testing.assert_array_equal(scores, parts.score(vectors).columns["score"])
   halves = [whole.score(part).columns["score"] for part in (vectors[:9],)]
   np.testing.assert_array_equal(np.concatenate(halves), scores[:9])
+
+
+class Stopped(Exception):
+  """What a test stops a pass with."""
+
+
+class MemoryStore:
+  """Keeps every sketch, and stops the pass after some."""
+
+  def __init__(self, stop_after=None):
+    self.kept: list[Absorbed] = []
+    self.stop_after = stop_after
+
+  def load(self):
+    return self.kept[-1] if self.kept else None
+
+  def due(self):
+    return True
+
+  def keep(self, absorbed):
+    self.kept.append(absorbed)
+    if len(self.kept) == self.stop_after:
+      raise Stopped
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_stopped_pass_goes_on_to_the_same_bits(stop_after):
+  vectors, _ = clusters([150, 50])
+  vectors[7] = np.nan
+  read = []
+
+  def stream(split):
+    read.append(split)
+    return iter(np.split(vectors, [30, 77]))
+
+  plain = prepared(vectors, part_records=60)
+  scorer = make(part_records=60)
+  scorer.sketch_store = store = MemoryStore(stop_after)
+  with pytest.raises(Stopped):
+    scorer.prepare(stream)
+  assert store.kept[-1].parts == tuple(range(stop_after))
+  assert len(read) == 2
+  scorer = make(part_records=60)
+  scorer.sketch_store = store
+  scorer.prepare(stream)
+  assert len(read) == 3  # the width was not chosen again
+  np.testing.assert_array_equal(
+    scorer.state.sketch.counts, plain.state.sketch.counts
+  )
+  np.testing.assert_array_equal(
+    scorer.score(vectors).columns["score"],
+    plain.score(vectors).columns["score"],
+  )
+  assert store.kept[-1].parts == (0, 1, 2, 3)
+  assert store.kept[-1].total == store.kept[-1].records == 199
+  scorer.prepare(stream)
+  assert len(read) == 3  # all is there
+
+
+def test_a_pool_that_changed_meanwhile_is_refused():
+  vectors, _ = clusters([150, 50])
+  scorer = make(part_records=60)
+  scorer.sketch_store = MemoryStore(stop_after=1)
+  with pytest.raises(Stopped):
+    scorer.prepare(lambda split: iter([vectors]))
+  with pytest.raises(density.DensityError, match="199 vectors.* had 200"):
+    scorer.prepare(lambda split: iter([vectors[:-1]]))
+  wider = np.pad(vectors, ((0, 0), (0, 1)))
+  with pytest.raises(vector_streams.VectorError, match="several dimensions"):
+    scorer.prepare(lambda split: iter([wider]))
+
+
+def test_a_pool_of_one_record_and_empty_shards():
+  vectors, _ = clusters([1])
+  nothing = np.zeros((0, 6), np.float32)
+  scorer = make()
+  scorer.prepare(lambda split: iter([nothing, vectors, nothing]))
+  assert scorer.score(vectors).columns["score"].tolist() == [1.0]
+  assert scorer.score(nothing).statuses == []
 
 
 def test_seeds_draw_other_hashes():
@@ -163,7 +263,11 @@ def test_identity_names_every_number_and_survives_prepare():
     "name": "density",
     "num_rows": 64,
     "num_buckets": 509,
-    "hashes_per_row": 1,
+    "family": {
+      "family": "p_stable",
+      "hashes_per_row": 1,
+      "projection": "dense",
+    },
     "bandwidth": {"rule": "fixed", "bandwidth": 1.0},
     "seed": 0,
     "block": 128,
