@@ -1,20 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `select`: scores and a budget to a selection of the pool."""
 
-from data_efficient.data import selecting, selections
+from collections.abc import Sequence
+
+from data_efficient.data import explaining, pipelines, selecting, selections
+
+_SHOWN = 8  # labels whose shares quotas change most
 
 
-def select(*, recipe: selecting.Recipe, output: str) -> None:
+def select(
+  *,
+  recipe: selecting.Recipe,
+  output: str,
+  explain: str | None = None,
+  neighbours: str | None = None,
+  beam_options: Sequence[str] | None = None,
+) -> None:
   """Keeps the records of the pool that the selector ranks first.
 
   Args:
     recipe: what is selected from what.
     output: directory of the selection.
+    explain: directory of tables that say for each record why it was kept or
+      dropped (`explaining`); None for none.
+    neighbours: directory of an embedding set: then the tables name the nearest
+      kept record of each.
+    beam_options: of Apache Beam pipelines that make the passes over the shards,
+      such as '--runner=DirectRunner'; None: this process makes them.
 
   Raises:
     ValueError: see `selecting.Recipe.select`.
+    PipelineError: Apache Beam is not installed.
   """
-  print(_line(recipe.select(output)))
+  each = pipelines.each(beam_options, output) if beam_options else None
+  made = recipe.select(output, each)
+  print(_line(made))
+  for line in (*_mix(made.summary), *_quotas(made.summary)):
+    print(line)
+  if explain:
+    found = explaining.write(recipe, explain, neighbours)
+    print(f"{found}: why each record was kept or dropped")
 
 
 def _line(made: selections.Selection) -> str:
@@ -34,3 +59,39 @@ def _line(made: selections.Selection) -> str:
       f"({summary['effective_sample_share']:.1%})"
     )
   return line
+
+
+def _mix(summary: dict) -> list[str]:
+  if "mix" not in summary:
+    return []
+  mix = summary["mix"]
+  return [
+    f"  temperature {mix['temperature']:g}: {mix['quality_share']:.0%} of the "
+    f"log weights' variance is quality (spread {mix['quality_spread']:.3g}), "
+    f"the rest coverage (spread {mix['coverage_spread']:.3g})"
+  ]
+
+
+def _quotas(summary: dict) -> list[str]:
+  if "quotas" not in summary:
+    return []
+  found = summary["quotas"]
+  lines = []
+  if found["mean_score"] is not None:
+    lines.append(
+      f"  quotas: mean score of what is kept {found['mean_score']:.4g}; "
+      f"{found['mean_score_without']:.4g} without them"
+    )
+  without = found["shares_without"]
+  moved = sorted(
+    (
+      (share - without[name], f"{name} {without[name]:.1%} → {share:.1%}")
+      for name, share in found["shares"].items()
+      if abs(share - without[name]) >= 0.0005
+    ),
+    key=lambda change: -abs(change[0]),
+  )
+  shown = [text for _, text in moved[:_SHOWN]]
+  if len(moved) > len(shown):
+    shown.append(f"{len(moved) - len(shown)} more in the manifest")
+  return [*lines, f"  shares: {', '.join(shown) or 'as without quotas'}"]

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """One selection in the making: a pool's scores to what is kept, by shard.
 
-Nothing here is as long as the corpus, beside what `ranking.Replayed` may hold:
-three passes find the cut, one more says for each shard what is kept.
+Nothing here is as long as the corpus, beside what `pools.Pool` and
+`ranking.Ranking` may hold.
 """
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from data_efficient.data import prepared, score_sets
+from data_efficient.data import constraints, pools, prepared, score_sets
 from data_efficient.kernels import sampling
 from data_efficient.selection import budget as budgets
-from data_efficient.selection import importance, interface, ranking
-
-# Of priorities and amounts, so that a shard is read once where they fit.
-_HELD_BYTES = 2 * 2**30
+from data_efficient.selection import (
+  importance,
+  interface,
+  passes,
+  quality_coverage,
+  ranking,
+)
+from data_efficient.selection import quotas as bounds
+from data_efficient.selection.candidates import Reached
 
 
 class Making:
@@ -32,10 +37,14 @@ class Making:
       nobody asks for.
     seed: of selectors that draw.
     scores: for selectors that read some.
+    others: for selectors that read two score sets.
+    quotas: bounds on what each source has of the budget.
+    each: where passes over the shards are made; None: here, by threads.
 
   Raises:
     ArtifactError: scores or token counts of another corpus.
-    SelectionError: a budget of tokens without token counts.
+    SelectionError: a budget of tokens without token counts, or importance
+      weights under quotas.
   """
 
   def __init__(
@@ -48,19 +57,35 @@ class Making:
     token_counts: score_sets.ScoreSet | None,
     seed: int,
     scores: score_sets.ScoreSet | None,
+    others: score_sets.ScoreSet | None = None,
+    quotas: bounds.Quotas | None = None,
+    each: passes.Each | None = None,
   ):
-    for given in filter(None, (token_counts, scores)):
+    for given in filter(None, (token_counts, scores, others)):
       given.check_corpus(corpus.index.describe())
+    if quotas and weights is importance.Weights.IMPORTANCE:
+      raise interface.SelectionError(
+        "importance weights are not known under quotas: a record's chance "
+        "depends on all others of its label; use WEIGHTS = 'none'"
+      )
     self._corpus, self._selector, self._budget = corpus, selector, budget
-    self._weights, self._seed = weights, seed
-    self._tokens, self._scores = token_counts, scores
-    self._of_tokens = budget.kind in budgets.OF_TOKENS
-    if self._of_tokens and token_counts is None:
+    self._weights, self._quotas = weights, quotas
+    self._tokens, self._each = token_counts, each
+    of_tokens = budget.kind in budgets.OF_TOKENS
+    if of_tokens and token_counts is None:
       raise interface.SelectionError(
         "a budget of tokens needs the token count of each record; score the "
         "corpus with TokenCounts, or use a budget of examples"
       )
-    self._candidates = ranking.Replayed(self._makers, _HELD_BYTES)
+    self.pool = pools.Pool(
+      corpus=corpus,
+      selector=selector,
+      seed=seed,
+      scores=scores,
+      others=others,
+      counted=token_counts if of_tokens else None,
+    )
+    self.plain = self.pool.ranking(each)
     self._sources: Counter[str] = Counter()
     self._kept = self._kept_tokens = self._all_tokens = 0
 
@@ -73,16 +98,17 @@ class Making:
       ArtifactError: damaged scores.
     """
     # Cut before anything is written: what cannot be met leaves nothing behind.
-    cut, _ = self._cut
+    cut = self.cut
     return self._by_shard(cut, self._mean_weight(cut))
 
   def _by_shard(
     self, cut: ranking.Cut, mean: float
   ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for name, rows, block in self._kept_rows(cut):
-      positions = np.flatnonzero(rows)
-      self._count(name, positions)
-      yield name, positions, self._weights_of(cut, name, rows, block) / mean
+    for number, found in enumerate(self.ranked.kept(cut)):
+      positions = found.rows.astype(np.int64)
+      self._count(number, positions)
+      weights = self._weights_of(cut, number, found) / mean
+      yield self.pool.names[number], positions, weights
 
   def summary(self) -> dict:
     """What the manifest says of it, JSON-able, after `kept`.
@@ -91,12 +117,12 @@ class Making:
     "kept_fraction" (of records), "threshold" (priority of the last record
     kept, null if not finite), "sources" (records kept of each); with token
     counts "tokens", "kept_tokens", "kept_token_fraction"; with sampling
-    weights "weight_ratio"
-    (largest over smallest, null if it exceeds float64),
+    weights "weight_ratio" (largest over smallest, null if it exceeds float64),
     "effective_sample_size" (Σw)²/Σw² and "effective_sample_share", of the
-    scorable records.
+    scorable records; "mix" of quality and coverage (`constraints.mix`); with
+    quotas "quotas" (`constraints.cost`).
     """
-    cut, found = self._cut
+    cut, found = self.cut, self.plain.totals
     facts = {
       "records": found.records,
       "scorable_records": found.scorable,
@@ -112,7 +138,7 @@ class Making:
         "kept_tokens": self._kept_tokens,
         "kept_token_fraction": share,
       }
-    weights = self._log_weights
+    weights = self._weight_summary
     if weights.records:
       size = weights.effective_sample_size
       facts |= {
@@ -120,87 +146,77 @@ class Making:
         "effective_sample_size": size,
         "effective_sample_share": size / weights.records,
       }
+    if isinstance(self._selector, quality_coverage.QualityCoverage):
+      facts["mix"] = constraints.mix(self.pool, self._selector)
+    if self._quotas:
+      before = self.plain, self.plain.cut(cut.wanted)
+      facts["quotas"] = constraints.cost(
+        self.pool, self._labels, before, (self.ranked, cut)
+      )
     return facts
 
   @functools.cached_property
-  def _cut(self) -> tuple[ranking.Cut, ranking.Totals]:
-    return budgets.cut(self._candidates, self._budget)
+  def ranked(self) -> ranking.Ranking:
+    """The ranking that is cut, under the quotas if there are any."""
+    if not self._quotas:
+      return self.plain
+    labelled = bounds.Labelled(
+      names=self._labels.names,
+      sizes=self.pool.sizes,
+      shard=self.pool.records,
+      codes=self._labels.codes,
+    )
+    return bounds.constrained(labelled, self._quotas, self._wanted, self._each)
 
   @functools.cached_property
-  def _log_weights(self) -> sampling.WeightSummary:
-    found = sampling.WeightSummary()
-    for name in self._corpus.index.shards:
-      weights = self._selector.log_weights(self._shard(name))
-      if weights is None:
-        break
-      pool = self._corpus.pool_mask(name)
-      found = found.joined(sampling.summarise_log_weights(weights[pool]))
-    return found
+  def cut(self) -> ranking.Cut:
+    """Where the budget cuts it."""
+    wanted = self._wanted
+    return self.ranked.cut(wanted)
 
-  def _makers(self) -> Iterator[Callable[[], ranking.Candidates]]:
-    for name in self._corpus.index.shards:
-      yield functools.partial(self._candidates_of, name)
+  @property
+  def _wanted(self) -> int:
+    return budgets.wanted(self._budget, self.plain.totals)
 
-  def _candidates_of(self, name: str) -> ranking.Candidates:
-    shard, pool = self._shard(name), self._corpus.pool_mask(name)
-    priorities = self._selector.priorities(shard, seed=self._seed)
-    if not pool.all():
-      priorities = np.where(pool, priorities, priorities.dtype.type(np.nan))
-    amounts = self._token_counts(name) if self._of_tokens else None
-    return ranking.Candidates(priorities, amounts, int(pool.sum()))
+  @functools.cached_property
+  def _labels(self) -> constraints.Labels:
+    return constraints.Labels(self._corpus, self._quotas.label)
 
-  def _shard(self, name: str) -> interface.Shard:
-    return interface.Shard(
-      name,
-      self._corpus.index.shards[name],
-      self._scores and self._scores.shard_column(name, "score"),
-    )
+  @functools.cached_property
+  def _weight_summary(self) -> sampling.WeightSummary:
+    return self.pool.weight_summary()
 
-  def _token_counts(self, name: str) -> np.ndarray:
-    """Of the pool's records; a record without a count has no token."""
-    found = np.nan_to_num(self._tokens.shard_column(name, "score"))
-    shard = interface.Shard(name, self._corpus.index.shards[name])
-    return budgets.token_counts(
-      np.where(self._corpus.pool_mask(name), found, 0), shard
-    )
-
-  def _kept_rows(self, cut: ranking.Cut):
-    first = 0
-    names = self._corpus.index.shards
-    for name, block in zip(names, self._candidates(), strict=True):
-      yield name, cut.keeps(block.priorities, first=first), block
-      first += len(block.priorities)
-
-  def _count(self, name: str, positions: np.ndarray) -> None:
+  def _count(self, number: int, positions: np.ndarray) -> None:
     self._kept += len(positions)
     if self._tokens is not None:
-      tokens = self._token_counts(name)
+      tokens = self.pool.token_counts(self._tokens, number)
       self._kept_tokens += int(tokens[positions].sum())
       self._all_tokens += int(tokens.sum())
+    name = self.pool.names[number]
     self._sources.update(self._corpus.index.source_counts(name, positions))
 
-  def _weights_of(self, cut, name, rows, block) -> np.ndarray:
+  def _weights_of(
+    self, cut: ranking.Cut, number: int, found: Reached
+  ) -> np.ndarray:
     if not self._is_weighted:
-      return np.ones(np.count_nonzero(rows))
-    log_weights = self._selector.log_weights(self._shard(name))[rows]
-    amounts = None if block.amounts is None else block.amounts[rows]
-    return importance.weights(cut, log_weights, amounts)
+      return np.ones(len(found.rows))
+    shard = self.pool.read(number).shard.taken(found.rows)
+    log_weights = self._selector.log_weights(shard)
+    return importance.weights(cut, log_weights, found.amounts)
 
   @property
   def _is_weighted(self) -> bool:
-    found = self._log_weights
-    return (
-      self._weights is importance.Weights.IMPORTANCE
-      and found.records > 0
-      and found.largest != found.smallest
-    )
+    if self._weights is not importance.Weights.IMPORTANCE:
+      return False
+    found = self._weight_summary
+    return found.records > 0 and found.largest != found.smallest
 
   def _mean_weight(self, cut: ranking.Cut) -> float:
     if not self._is_weighted:
       return 1.0
     total = count = 0
-    for name, rows, block in self._kept_rows(cut):
-      weights = self._weights_of(cut, name, rows, block)
+    for number, found in enumerate(self.ranked.kept(cut)):
+      weights = self._weights_of(cut, number, found)
       total, count = total + weights.sum(), count + len(weights)
     return total / count
 

@@ -28,7 +28,8 @@ from data_efficient.data import (
   selections,
 )
 from data_efficient.selection import budget as budgets
-from data_efficient.selection import importance, interface
+from data_efficient.selection import importance, interface, passes
+from data_efficient.selection import quotas as bounds
 
 _POLL_SECONDS = 0.5
 
@@ -47,6 +48,8 @@ class Recipe:
       of examples whose tokens nobody asks for.
     seed: of selectors that draw.
     scores: directory of the score set, for selectors that read one.
+    other_scores: directory of a second one, for selectors that read two.
+    quotas: bounds on what each source has of the budget; None: none.
   """
 
   corpus: prepared.Prepared
@@ -57,6 +60,8 @@ class Recipe:
   token_counts: str | None
   seed: int
   scores: str | None = None
+  other_scores: str | None = None
+  quotas: bounds.Quotas | None = None
 
   @functools.cached_property
   def identity(self) -> dict[str, Any]:
@@ -65,7 +70,7 @@ class Recipe:
     Raises:
       ValueError: unknown weights, or a score set that is not there.
     """
-    return {
+    found = {
       "corpus": self.corpus.index.describe(),
       "pool": self.corpus.splits.pool.selection.identity,
       "sampler": self.sampler,
@@ -76,14 +81,25 @@ class Recipe:
       "token_counts": _identity(self.token_counts),
       "seed": self.seed,
     }
+    # Named where there are any: a plain selection of an earlier version, which
+    # had none of these, stays what it is.
+    more = {
+      "settings": getattr(self.selector, "settings", None),
+      "other_scores": _identity(self.other_scores),
+      "quotas": self.quotas and self.quotas.describe(),
+    }
+    return found | {name: value for name, value in more.items() if value}
 
-  def select(self, output: artifacts.PathLike) -> selections.Selection:
+  def select(
+    self, output: artifacts.PathLike, each: passes.Each | None = None
+  ) -> selections.Selection:
     """Makes the selection, unless it is there already.
 
     While another process makes it, this one waits and reads.
 
     Args:
       output: its directory.
+      each: where passes over the shards are made; None: here, by threads.
 
     Raises:
       ArtifactError: another selection lies there, or a score set is damaged or
@@ -95,7 +111,7 @@ class Recipe:
     found = self._found(output)
     if found is None:
       with _turn(output):
-        found = self._found(output) or self._made(output)
+        found = self._found(output) or self._made(output, each)
     return found
 
   def _found(self, output: pathlib.Path) -> selections.Selection | None:
@@ -106,8 +122,13 @@ class Recipe:
     # A part that was lost is made again; a damaged one is refused when read.
     return found if found.is_whole() else None
 
-  def _made(self, output: pathlib.Path) -> selections.Selection:
-    making = cutting.Making(
+  def making(self, each: passes.Each | None = None) -> cutting.Making:
+    """What is kept, before it is written; see `select`.
+
+    Raises:
+      ValueError: as `select`.
+    """
+    return cutting.Making(
       corpus=self.corpus,
       selector=self.selector,
       budget=self.budget,
@@ -115,7 +136,15 @@ class Recipe:
       token_counts=_opened(self.token_counts),
       seed=self.seed,
       scores=_opened(self.scores),
+      others=_opened(self.other_scores),
+      quotas=self.quotas,
+      each=each,
     )
+
+  def _made(
+    self, output: pathlib.Path, each: passes.Each | None
+  ) -> selections.Selection:
+    making = self.making(each)
     return selections.write(
       output,
       identity=self.identity,

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Selections on disk: which records are kept, and with which weight."""
 
+import collections
+import concurrent.futures
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from data_efficient.data import artifacts
 from data_efficient.data.artifacts import ArtifactError
 
 KIND = "selection"
+_WRITERS = 8  # parts that are on their way to the disk at once
 
 
 class Bitmap(NamedTuple):
@@ -99,7 +102,10 @@ class Selection:
 
   def mask(self, shard: str) -> np.ndarray:
     """Returns for each record of a shard whether it is kept."""
-    mask = np.zeros(self._part(shard)[1], bool)
+    part, records = self._part(shard)
+    if self._manifest.parts[part]["records"] == records:
+      return np.ones(records, bool)
+    mask = np.zeros(records, bool)
     mask[self.positions(shard)] = True
     return mask
 
@@ -178,26 +184,46 @@ def write(
   if "corpus" not in identity:
     raise ArtifactError(f"{directory}: no corpus in the selection to write")
   left = {shard: number for number, shard in enumerate(shards)}
+
+  def rows() -> Iterator[tuple]:
+    for shard, positions, weights in kept:
+      if shard not in left:
+        raise ArtifactError(
+          f"{directory}: unknown shard {shard!r} in the selection to write"
+        )
+      yield left.pop(shard), shard, shards[shard], positions, weights
+    for shard, number in left.items():
+      yield number, shard, shards[shard], (), ()
+
   with artifacts.Writer(directory, kind=KIND, identity=identity) as writer:
     if not writer.complete:
-      for shard, positions, weights in kept:
-        if shard not in left:
-          raise ArtifactError(
-            f"{directory}: unknown shard {shard!r} in the selection to write"
-          )
-        table = _table(positions, weights, shard, shards[shard])
-        _write_shard(writer, left.pop(shard), shard, shards[shard], table)
-      for shard, number in left.items():
-        nothing = _table((), (), shard, shards[shard])
-        _write_shard(writer, number, shard, shards[shard], nothing)
+      _write_shards(writer, rows())
       writer.finish(**summary())
   return Selection.open(directory)
 
 
+def _write_shards(writer: artifacts.Writer, rows: Iterable[tuple]) -> None:
+  """Writes parts as they come, several at once: each waits for the disk."""
+  waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+  with concurrent.futures.ThreadPoolExecutor(_WRITERS) as pool:
+    for row in rows:
+      waiting.append(pool.submit(_write_shard, writer, *row))
+      if len(waiting) > _WRITERS:
+        waiting.popleft().result()
+    for written in waiting:
+      written.result()
+
+
 def _write_shard(
-  writer: artifacts.Writer, number: int, shard: str, records: int, table
+  writer: artifacts.Writer,
+  number: int,
+  shard: str,
+  records: int,
+  positions: Any,
+  weights: Any,
 ) -> None:
   part = f"{number:05d}.parquet"
+  table = _table(positions, weights, shard, records)
   if not writer.has(part):
     facts = {"shard": shard, "shard_records": records, "number": number}
     writer.write_table(part, table, **facts)

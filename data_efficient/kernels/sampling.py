@@ -8,13 +8,18 @@ record depends on (seed, stream, position) alone, whichever process asks for
 it and in whatever order.
 """
 
+import sys
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped, UInt64
 
 WORDS_PER_COUNTER = 4  # Philox4x64 turns one counter into four numbers
 LARGEST_WORD = 2**64 - 1
+# Of a 64-bit word seen as two of 32 bits, the upper one.
+_UPPER = 1 if sys.byteorder == "little" else 0
+# More than the error of a weight in float32 and of all that follows.
+_MARGIN = 1.001
 
 Weights = Float[np.ndarray, " n"]
 
@@ -76,6 +81,13 @@ def uniforms(
   Raises:
     ValueError: a number that does not fit (seed and stream: 64 bits).
   """
+  words = _words(seed=seed, stream=stream, count=count, start=start)
+  return _uniforms(words)
+
+
+def _words(
+  *, seed: int, stream: int, count: int, start: int
+) -> UInt64[np.ndarray, " n"]:
   for name, value in (("seed", seed), ("stream", stream)):
     if not 0 <= value <= LARGEST_WORD:
       raise ValueError(f"{name} must be from 0 to 2⁶⁴ − 1, got {value}")
@@ -84,7 +96,10 @@ def uniforms(
   generator = np.random.Philox(key=np.array([seed, stream], np.uint64))
   skipped = start % WORDS_PER_COUNTER
   generator.advance(start // WORDS_PER_COUNTER)
-  words = generator.random_raw(skipped + count)[skipped:]
+  return generator.random_raw(skipped + count)[skipped:]
+
+
+def _uniforms(words: UInt64[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
   return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
@@ -99,6 +114,41 @@ def gumbels(
   """
   draws = uniforms(seed=seed, stream=stream, count=count, start=start)
   return -np.log(-np.log(draws))
+
+
+def reaching(
+  weights: Float[np.ndarray, " n"],
+  *,
+  seed: int,
+  stream: int,
+  start: int = 0,
+) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+  """Returns which keys may be large enough, and these: `gumbels` of few.
+
+  Args:
+    weights: of positions from `start` on, in units of the least priority that
+      counts: wᵢ exp(−low), to a relative 10⁻⁴; NaN for a record that has none.
+    seed: as in `gumbels`.
+    stream: as in `gumbels`.
+    start: as in `gumbels`.
+
+  Returns:
+    Indices into `weights`, ascending, of all with log wᵢ + gumbelᵢ ≥ low and a
+    few more; and their gumbelᵢ, the same bits as those of `gumbels`.
+
+  The others are left out unseen: log wᵢ + gumbelᵢ ≥ low means −log u ≤ w′, the
+  weight in those units, and −log u is at least 1 − u, which needs no
+  logarithm.
+  """
+  words = _words(seed=seed, stream=stream, count=len(weights), start=start)
+  # 2³²(1 − u) from below; conversion to float32 keeps 24 of the 32 bits.
+  bound = words.view(np.uint32)[_UPPER::2].astype(np.float32)
+  np.subtract(np.float32(2**32), bound, out=bound)
+  with np.errstate(over="ignore"):
+    room = weights.astype(np.float32, copy=False)
+    room = room * np.float32(2**32 * _MARGIN) + np.float32(2**10)
+  rows = np.flatnonzero(bound <= room)
+  return rows, -np.log(-np.log(_uniforms(words[rows])))
 
 
 def inverse_propensity_log_weights(
@@ -135,6 +185,23 @@ def summarise_log_weights(log_weights: Weights) -> WeightSummary:
     records=int(present.size),
     largest=float(present.max()),
     smallest=float(present.min()),
+    total=float(relative.sum()),
+    squares=float(np.square(relative).sum()),
+  )
+
+
+def summarise_inverses(
+  densities: Float[np.ndarray, " n"],
+) -> WeightSummary:
+  """Returns the summary of weights 1/S, of positive finite S, float64."""
+  if not densities.size:
+    return WeightSummary()
+  least, most = densities.min(), densities.max()
+  relative = least / densities
+  return WeightSummary(
+    records=int(densities.size),
+    largest=float(-np.log(least)),
+    smallest=float(-np.log(most)),
     total=float(relative.sum()),
     squares=float(np.square(relative).sum()),
   )

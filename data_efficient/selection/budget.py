@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from data_efficient.selection import interface, ranking
+from data_efficient.selection.candidates import Totals
 from data_efficient.selection.interface import SelectionError
 
 
@@ -97,7 +98,7 @@ def fraction_of_tokens(fraction: float | int) -> Budget:
   return Budget(kind=Kind.FRACTION_OF_TOKENS, amount=fraction)
 
 
-def wanted(budget: Budget, found: ranking.Totals) -> int:
+def wanted(budget: Budget, found: Totals) -> int:
   """Returns how many records or tokens the budget asks of a corpus.
 
   Raises:
@@ -145,18 +146,15 @@ def token_counts(
   return counts.astype(np.int64)
 
 
-def cut(
-  shards: ranking.Shards, budget: Budget
-) -> tuple[ranking.Cut, ranking.Totals]:
-  """Returns where the budget cuts the ranking, and the corpus's totals.
+def cut(ranked: ranking.Ranking, budget: Budget) -> ranking.Cut:
+  """Returns where the budget cuts the ranking.
 
   Args:
-    shards: the candidates; their amounts are tokens for a budget of tokens,
-      None for one of examples.
+    ranked: the records; their amounts are tokens for a budget of tokens, None
+      for one of examples.
     budget: how much to keep.
 
   Raises:
     SelectionError: nothing would be kept, or there is too little to keep.
   """
-  found = ranking.totals(shards)
-  return ranking.cut(shards, wanted(budget, found), found), found
+  return ranked.cut(wanted(budget, ranked.totals))

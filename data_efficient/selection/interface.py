@@ -6,14 +6,19 @@ So every selector serves every budget, and a smaller budget's selection is a
 part of a larger one's.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import xxhash
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 Scores = Shaped[np.ndarray, " n"] | None
 Priorities = Float[np.ndarray, " n"]
+Rows = Int[np.ndarray, " m"]
+
+# Records that are worked on at once: their arrays stay in a core's cache.
+_PIECE = 1 << 15
 
 
 class SelectionError(ValueError):
@@ -21,23 +26,46 @@ class SelectionError(ValueError):
 
 
 class Shard(NamedTuple):
-  """The records that a selector ranks, in order.
+  """Records of one shard that a selector ranks, in order.
 
   Attributes:
     name: of the shard.
-    records: how many records it has.
+    records: how many these are.
     scores: one number a record, NaN where there is none; None for a selector
       that reads none.
+    others: the same of a second score set, for a selector that reads two.
+    start: position of the first of them.
   """
 
   name: str
   records: int
   scores: Scores = None
+  others: Scores = None
+  start: int = 0
+
+  def pieces(self) -> Iterator["Shard"]:
+    """These records in runs of a size that a processor likes."""
+    for first in range(0, self.records, _PIECE):
+      yield self.taken(slice(first, first + _PIECE))._replace(
+        start=self.start + first
+      )
+
+  def taken(self, rows: slice | Rows) -> "Shard":
+    """Some of the records, as if they were all; their positions are lost."""
+    columns = [
+      values if values is None else values[rows]
+      for values in (self.scores, self.others)
+    ]
+    if isinstance(rows, slice):
+      count = len(range(*rows.indices(self.records)))
+    else:
+      count = len(rows)
+    return Shard(self.name, count, *columns)
 
 
 @runtime_checkable
 class Selector(Protocol):
-  """Scores to priorities, on the host; a shard at a time.
+  """Scores to priorities, on the host; some records of a shard at a time.
 
   What a record gets depends on itself alone, not on other records.
   """

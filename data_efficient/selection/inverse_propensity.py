@@ -8,13 +8,19 @@ opposite and is a misprint.
 """
 
 import dataclasses
+import math
+
+import numpy as np
 
 from data_efficient.kernels import sampling
-from data_efficient.selection import interface, random
+from data_efficient.selection import drawing, interface
+
+# Beyond e^±300 a product with 1/S could leave float64.
+_LARGEST_UNIT = 300.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InversePropensity:
+class InversePropensity(drawing.Drawing):
   """Keeps a sample with weights 1/score.
 
   Attributes:
@@ -23,23 +29,44 @@ class InversePropensity:
 
   name: str = "inverse_propensity"
 
-  def priorities(
-    self, shard: interface.Shard, *, seed: int
-  ) -> interface.Priorities:
-    """log(1/S) + Gumbel of each record; NaN where S is NaN.
+  def log_weights(self, shard: interface.Shard) -> interface.Priorities:
+    """−log S of each record; NaN where S is NaN.
 
     Raises:
       SelectionError: no scores, or a score that is not positive and finite.
     """
-    return random.add_keys(self.log_weights(shard), shard.name, seed=seed)
+    return sampling.inverse_propensity_log_weights(
+      densities(shard, interface.checked(shard))
+    )
 
-  def log_weights(self, shard: interface.Shard) -> interface.Priorities:
-    """−log S of each record; NaN where S is NaN."""
-    densities = interface.checked(shard)
-    try:
-      return sampling.inverse_propensity_log_weights(densities)
-    except ValueError as error:
-      raise interface.SelectionError(
-        f"shard {shard.name!r}: {error}; this selector reads the scores of "
-        "Density, log-probabilities want Top"
-      ) from error
+  def weights(
+    self, shard: interface.Shard, *, unit: float
+  ) -> interface.Priorities:
+    """exp(−unit)/S: a division in place of a logarithm and its inverse."""
+    if abs(unit) > _LARGEST_UNIT:
+      return super().weights(shard, unit=unit)
+    found = densities(shard, interface.checked(shard))
+    with np.errstate(over="ignore"):
+      return math.exp(-unit) / found.astype(np.float64, copy=False)
+
+  def weight_summary(self, shard: interface.Shard) -> sampling.WeightSummary:
+    """How uneven the weights are, by as many divisions."""
+    found = densities(shard, interface.checked(shard))
+    there = found[~np.isnan(found)].astype(np.float64, copy=False)
+    return sampling.summarise_inverses(there)
+
+
+def densities(shard: interface.Shard, scores: np.ndarray) -> np.ndarray:
+  """Returns the scores of some records, each a density or NaN.
+
+  Raises:
+    SelectionError: one that is not positive and finite, with its position.
+  """
+  wrong = np.flatnonzero((scores <= 0) | np.isinf(scores))
+  if wrong.size:
+    raise interface.SelectionError(
+      f"shard {shard.name!r}, position {shard.start + wrong[0]}: density "
+      f"{scores[wrong[0]]}; inverse propensity needs positive, finite "
+      "densities: it reads the scores of Density, log-probabilities want Top"
+    )
+  return scores

@@ -3,58 +3,25 @@
 
 Records are ranked by priority; ties go to the earlier shard, then to the
 earlier position. The ranking is never made: a sample of the priorities says
-about where the cut is, and what lies there is counted exactly. So a corpus of
-any size is cut in a few passes over its shards, in the memory of one shard and
-of what `Replayed` may hold.
+about where the cut is, and the records from there up are counted exactly. So
+a corpus of any size is cut in two passes over its shards, by all processors,
+in the memory of a few shards and of what `Ranking` may hold.
 """
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
+
+from data_efficient.selection import passes
+from data_efficient.selection.candidates import Reached, Records, Totals
 
 _SAMPLED = 1 << 20  # priorities of a corpus that are looked at for the bracket
 _SIGMAS = 6.0
-
-
-class Candidates(NamedTuple):
-  """The records of one shard, in order.
-
-  Attributes:
-    priorities: float [n]; NaN is never kept.
-    amounts: what each record counts in the budget, int64 [n], from 0; None: 1
-      each.
-    records: how many of them the corpus's records are counted with.
-  """
-
-  priorities: Float[np.ndarray, " n"]
-  amounts: Int64[np.ndarray, " n"] | None
-  records: int
-
-
-Shards = Callable[[], Iterator[Candidates]]
-
-
-class Totals(NamedTuple):
-  """Sums over a corpus.
-
-  Attributes:
-    rows: all records, also those that do not count.
-    records: those that count.
-    scorable: records with a priority.
-    amount: of all records that count.
-    available: amount of the records with a priority.
-    largest: amount of one record.
-  """
-
-  rows: int
-  records: int
-  scorable: int
-  amount: int
-  available: int
-  largest: int
 
 
 class Cut(NamedTuple):
@@ -76,12 +43,10 @@ class Cut(NamedTuple):
   wanted: int
 
   def keeps(
-    self, priorities: np.ndarray, *, first: int
+    self, priorities: np.ndarray, numbers: np.ndarray
   ) -> Bool[np.ndarray, "_"]:
-    """Whether each of the records from number `first` on is kept."""
-    tied = np.zeros(len(priorities), bool)
-    tied[: max(self.number + 1 - first, 0)] = True
-    tied &= priorities == self.threshold
+    """Whether each of the records of these numbers in the corpus is kept."""
+    tied = (priorities == self.threshold) & (numbers <= self.number)
     return (priorities > self.threshold) | tied
 
   def thresholds(self, amounts: np.ndarray) -> np.ndarray:
@@ -95,54 +60,192 @@ class Cut(NamedTuple):
     return ranked[np.searchsorted(self.sums, self.wanted + amounts)]
 
 
-def totals(shards: Shards) -> Totals:
-  """One pass: how much there is."""
-  found = Totals(*[0] * len(Totals._fields))
-  for block in shards():
-    there = ~np.isnan(block.priorities)
-    scorable = int(np.count_nonzero(there))
-    counts = (len(there), block.records, scorable)
-    if block.amounts is None:
-      amounts = (block.records, scorable, 1)
-    else:
-      amounts = (
-        int(block.amounts.sum()),
-        int(block.amounts[there].sum()),
-        int(block.amounts.max(initial=0)),
-      )
-    *sums, largest = (*counts, *amounts)
-    found = Totals(
-      *(old + new for old, new in zip(found, sums, strict=False)),
-      largest=max(found.largest, largest),
-    )
-  return found
-
-
-def cut(shards: Shards, wanted: int, found: Totals) -> Cut:
-  """Finds the first record with which the sum of amounts reaches `wanted`.
+class Ranking:
+  """The records of a corpus, by priority.
 
   Args:
-    shards: the candidates, the same each time they are asked for.
-    wanted: from 1 to `found.available`.
-    found: `totals(shards)`.
+    sizes: records in each shard.
+    shard: the records of the shard with a number, the same each time; called
+      from several threads.
+    limit: bytes of records from the cut up that are held; what is beyond is
+      made again when it is needed.
+    each: applies a function to the number of each shard, and yields its tuples
+      of arrays in order: `passes.mapped`, or what does so elsewhere.
   """
-  # Up to here a record's absence can move the cut.
-  end = min(wanted + found.largest, found.available)
-  sample = _sample(shards, found.rows)
-  slack = _SIGMAS * math.sqrt(len(sample.values)) + 1
-  while True:
-    high = sample.value_at(wanted, found.available, -slack)
-    low = sample.value_at(end, found.available, slack)
-    above, values, sums = _between(shards, low, high)
-    sums = above + np.cumsum(sums)
-    if above < wanted and end <= (sums[-1] if len(sums) else above):
-      break
-    slack *= 8  # a few large amounts: look farther
-  place = int(np.searchsorted(sums, wanted))
-  before = int(sums[place - 1]) if place else above
-  threshold = float(values[place])
-  number = _tie(shards, threshold, wanted - before)
-  return Cut(threshold, number, values[place:], sums[place:], wanted)
+
+  def __init__(
+    self,
+    sizes: Sequence[int],
+    shard: Callable[[int], Records],
+    *,
+    limit: int = 2 * 2**30,
+    each: passes.Each | None = None,
+  ):
+    self._starts = np.cumsum([0, *sizes])
+    self._shard, self._each = shard, each or passes.mapped
+    self._room = self._limit = limit
+    self._low, self._held = math.inf, {}
+    self._lock = threading.Lock()
+
+  def __getstate__(self) -> dict:
+    """All but what is held, for another process."""
+    state = {
+      **self.__dict__,
+      "_low": math.inf,
+      "_held": {},
+      "_each": passes.mapped,
+    }
+    del state["_lock"]
+    return state
+
+  def __setstate__(self, state: dict) -> None:
+    self.__dict__.update(state, _lock=threading.Lock())
+
+  @property
+  def totals(self) -> Totals:
+    """How much there is."""
+    return self._survey[0]
+
+  def quantiles(self) -> Float[np.ndarray, " m"]:
+    """About 2²⁰ priorities, ascending, at even distances in the ranking.
+
+    All of them, where there are fewer.
+    """
+    return self._survey[1].values[::-1]
+
+  def cut(self, wanted: int) -> Cut:
+    """Finds the first record with which the sum of amounts reaches `wanted`.
+
+    Args:
+      wanted: from 1 to `totals.available`.
+    """
+    found, sample = self._survey
+    # Up to here a record's absence can move the cut.
+    end = min(wanted + found.largest, found.available)
+    slack = _SIGMAS * math.sqrt(len(sample.values)) + 1
+    while True:
+      high = sample.value_at(wanted, found.available, -slack)
+      low = sample.value_at(end, found.available, slack)
+      above, values, sums = self._between(low, high)
+      sums = above + np.cumsum(sums)
+      if above < wanted and end <= (sums[-1] if len(sums) else above):
+        break
+      slack *= 8  # a few large amounts: look farther
+    place = int(np.searchsorted(sums, wanted))
+    before = int(sums[place - 1]) if place else above
+    threshold = float(values[place])
+    number = self._tie(threshold, wanted - before)
+    return Cut(threshold, number, values[place:], sums[place:], wanted)
+
+  def kept(self, cut: Cut) -> Iterator[Reached]:
+    """Yields for each shard what is kept of it."""
+    for found in self._over_shards(self._kept, cut):
+      yield Reached(*found[:2], found[2] if len(found) > 2 else None)
+
+  def _over_shards(self, function: Callable, *arguments: object) -> Iterator:
+    return self._each(
+      functools.partial(function, *arguments), len(self._starts) - 1
+    )
+
+  @functools.cached_property
+  def _survey(self) -> tuple[Totals, "_Sample"]:
+    """One pass: the totals, and every step-th record of the corpus."""
+    step = max(1, -(-int(self._starts[-1]) // _SAMPLED))
+    totals = Totals()
+    priorities, amounts = [np.zeros(0)], [np.zeros(0)]
+    for found, values, counts in self._over_shards(self._looked, step):
+      totals = totals.joined(Totals(*found.tolist()))
+      priorities.append(values)
+      amounts.append(counts)
+    values, counts = np.concatenate(priorities), np.concatenate(amounts)
+    order = np.argsort(-values)
+    return totals, _Sample(values[order], np.cumsum(counts[order]))
+
+  def _looked(self, step: int, number: int) -> tuple[np.ndarray, ...]:
+    """The totals of a shard, and the priorities and amounts of some."""
+    shard = self._shard(number)
+    there = shard.scorable()
+    scorable = int(np.count_nonzero(there))
+    totals = Totals(shard.records, scorable, shard.records, scorable, 1)
+    picked = slice(-int(self._starts[number]) % step, None, step)
+    values = shard.thinned(picked)
+    counts = np.ones(len(values))
+    if shard.amounts is not None:
+      totals = totals._replace(
+        amount=int(shard.amounts.sum()),
+        available=int(shard.amounts[there].sum()),
+        largest=int(shard.amounts.max(initial=0)),
+      )
+      counts = shard.amounts[picked]
+    known = ~np.isnan(values)
+    return np.array(totals, np.int64), values[known], counts[known]
+
+  def _between(
+    self, low: float, high: float
+  ) -> tuple[int, np.ndarray, np.ndarray]:
+    """The amount above `high`; distinct values in [low, high], and amounts."""
+    if not low >= self._low:
+      self._low, self._held, self._room = low, {}, self._limit
+    above, values, sums = 0, [np.zeros(0)], [np.zeros(0, np.int64)]
+    for over, found, amounts in self._over_shards(self._counted, low, high):
+      above += int(over)
+      values.append(found)
+      sums.append(amounts)
+    found, total = _distinct(np.concatenate(values), np.concatenate(sums))
+    return above, found[::-1], total[::-1]
+
+  def _counted(
+    self, low: float, high: float, number: int
+  ) -> tuple[np.ndarray, ...]:
+    found = self._reached(low, number)
+    over = found.priorities > high
+    inside = found.priorities >= low
+    inside &= ~over
+    if found.amounts is None:
+      above, amounts = np.count_nonzero(over), None
+    else:
+      above, amounts = found.amounts[over].sum(), found.amounts[inside]
+    values, sums = _distinct(found.priorities[inside], amounts)
+    return np.array(above), values, sums
+
+  def _tie(self, threshold: float, missing: int) -> int:
+    """The record with which those at the threshold reach what is missing."""
+    tied = self._over_shards(self._tied, threshold)
+    for number, (rows, sums) in enumerate(tied):
+      if len(sums) and sums[-1] >= missing:
+        row = rows[np.searchsorted(sums, missing)]
+        return int(self._starts[number] + row)
+      missing -= int(sums[-1]) if len(sums) else 0
+    raise AssertionError("the shards changed while they were cut")
+
+  def _tied(self, threshold: float, number: int) -> tuple[np.ndarray, ...]:
+    """The rows at the threshold, and the sums of their amounts."""
+    found = self._reached(threshold, number)
+    tied = found.priorities == threshold
+    if found.amounts is None:
+      sums = np.arange(1, np.count_nonzero(tied) + 1)
+    else:
+      sums = np.cumsum(found.amounts[tied])
+    return found.rows[tied], sums
+
+  def _kept(self, cut: Cut, number: int) -> tuple[np.ndarray, ...]:
+    found = self._reached(cut.threshold, number)
+    rows = cut.keeps(found.priorities, found.rows + self._starts[number])
+    return tuple(values[rows] for values in found if values is not None)
+
+  def _reached(self, low: float, number: int) -> Reached:
+    """A shard's records from `low` up, and perhaps some below."""
+    held = self._held.get(number) if low >= self._low else None
+    if held is not None:
+      return held
+    found = self._shard(number).reaching(low)
+    # What is held reaches down to self._low.
+    if low == self._low:
+      with self._lock:
+        if _size(found) <= self._room:
+          self._room -= _size(found)
+          self._held[number] = found
+    return found
 
 
 class _Sample(NamedTuple):
@@ -166,45 +269,8 @@ class _Sample(NamedTuple):
     return float(self.values[int(where)]) if where < last else -math.inf
 
 
-def _sample(shards: Shards, rows: int) -> _Sample:
-  step, offset = -(-rows // _SAMPLED), 0
-  priorities, amounts = [np.zeros(0)], [np.zeros(0)]
-  for block in shards():
-    # Every step-th record of the corpus, whatever the lengths of its shards.
-    picked = slice(-offset % step, None, step)
-    offset += len(block.priorities)
-    values = block.priorities[picked]
-    there = ~np.isnan(values)
-    counts = (
-      np.ones(len(values)) if block.amounts is None else block.amounts[picked]
-    )
-    priorities.append(values[there])
-    amounts.append(counts[there])
-  values, counts = np.concatenate(priorities), np.concatenate(amounts)
-  order = np.argsort(-values)
-  return _Sample(values[order], np.cumsum(counts[order]))
-
-
-def _between(
-  shards: Shards, low: float, high: float
-) -> tuple[int, np.ndarray, np.ndarray]:
-  """The amount above `high`; distinct values in [low, high], and amounts."""
-  above, values, sums = 0, [np.zeros(0)], [np.zeros(0, np.int64)]
-  for block in shards():
-    over = block.priorities > high
-    inside = block.priorities >= low
-    inside &= ~over
-    if block.amounts is None:
-      above += int(np.count_nonzero(over))
-      counts = None
-    else:
-      above += int(block.amounts[over].sum())
-      counts = block.amounts[inside]
-    found, total = _distinct(block.priorities[inside], counts)
-    values.append(found)
-    sums.append(total)
-  found, total = _distinct(np.concatenate(values), np.concatenate(sums))
-  return above, found[::-1], total[::-1]
+def _size(found: Reached) -> int:
+  return sum(values.nbytes for values in found if values is not None)
 
 
 def _distinct(
@@ -217,55 +283,3 @@ def _distinct(
   sums = np.zeros(len(found), np.int64)
   np.add.at(sums, which, amounts)
   return found, sums
-
-
-def _tie(shards: Shards, threshold: float, missing: int) -> int:
-  """The record with which those at the threshold reach what is missing."""
-  offset = 0
-  for block in shards():
-    tied = np.flatnonzero(block.priorities == threshold)
-    sums = np.cumsum(
-      np.ones(len(tied), np.int64)
-      if block.amounts is None
-      else block.amounts[tied]
-    )
-    if len(sums) and sums[-1] >= missing:
-      return offset + int(tied[np.searchsorted(sums, missing)])
-    missing -= int(sums[-1]) if len(sums) else 0
-    offset += len(block.priorities)
-  raise AssertionError("the shards changed while they were cut")
-
-
-class Replayed:
-  """Candidates that are made once, as far as memory goes, then again.
-
-  Args:
-    make: yields a maker for each shard.
-    limit: bytes to hold.
-  """
-
-  def __init__(
-    self, make: Callable[[], Iterator[Callable[[], Candidates]]], limit: int
-  ):
-    self._make, self._limit = make, limit
-    self._held: list[Candidates] = []
-    self._full = False
-
-  def __call__(self) -> Iterator[Candidates]:
-    """Yields the candidates of each shard."""
-    for number, maker in enumerate(self._make()):
-      if number < len(self._held):
-        yield self._held[number]
-        continue
-      block = maker()
-      self._hold(block)
-      yield block
-
-  def _hold(self, block: Candidates) -> None:
-    arrays = [block.priorities, block.amounts]
-    size = sum(array.nbytes for array in arrays if array is not None)
-    if size > self._limit:
-      self._full = True
-    if not self._full:
-      self._limit -= size
-      self._held.append(block)

@@ -20,6 +20,11 @@ class Top:
   highest: bool
   name: str = "top"
 
+  @property
+  def settings(self) -> dict:
+    """What differs from the usual: whether the lowest are kept."""
+    return {} if self.highest else {"highest": False}
+
   def priorities(
     self, shard: interface.Shard, *, seed: int
   ) -> interface.Priorities:

@@ -18,11 +18,12 @@ import numpy as np
 
 from data_efficient.data import (
   cutting,
+  pools,
   score_set_writer,
   score_sets,
   selections,
 )
-from data_efficient.selection import budget, importance, ranking, top
+from data_efficient.selection import budget, importance, top
 from tests.benchmarks import report
 
 RECORDS = 365_000_000
@@ -103,21 +104,18 @@ def open_at_fraction(directory: pathlib.Path, records: int) -> int:
   """Score set to bitmap."""
   scores = score_sets.ScoreSet.open(directory)
   amount = budget.fraction_of_examples(FRACTION)
-  shards = ranking.Replayed(
-    lambda: (
-      lambda shard=shard, count=count: ranking.Candidates(
-        scores.shard_column(shard, "score"), None, count
-      )
-      for shard, count in scores.shards.items()
-    ),
-    2 * GIB,
+  pool = pools.Pool(
+    corpus=Corpus(records),
+    selector=top.Top(highest=True),
+    seed=0,
+    scores=scores,
   )
-  cut, found = budget.cut(shards, amount)
-  mask, first = np.zeros(found.rows, bool), 0
-  for block in shards():
-    last = first + len(block.priorities)
-    mask[first:last] = cut.keeps(block.priorities, first=first)
-    first = last
+  ranked, first = pool.ranking(), 0
+  mask = np.zeros(records, bool)
+  kept = ranked.kept(budget.cut(ranked, amount))
+  for size, found in zip(pool.sizes, kept, strict=True):
+    mask[first + found.rows] = True
+    first += size
   bits = np.packbits(mask, bitorder="little")
   return int(np.bitwise_count(bits).sum(dtype=np.int64))
 

@@ -20,6 +20,8 @@ from data_efficient.selection import (
   budget,
   full,
   inverse_propensity,
+  quality_coverage,
+  quotas,
   random,
   top,
 )
@@ -39,7 +41,7 @@ class SlowTop:
 
   def priorities(self, shard, *, seed):
     self.calls.append(seed)
-    time.sleep(0.3)
+    time.sleep(0.1)
     return top.Top(highest=True).priorities(shard, seed=seed)
 
   def log_weights(self, shard):
@@ -72,10 +74,13 @@ def _scores(directory, corpus, values):
 @pytest.fixture
 def recipe(tmp_path):
   texts = splits_test._texts(1, COUNT + 30)
+  sources = ["a/one", "a/two", "b"]
   # What repeats an evaluation record is of the corpus, but not of its pool.
   texts[2:5] = ["z" * 50] * 3
   corpus = prepared.Prepared(
-    corpus=fakes.Memory({"web": texts[:COUNT]}),
+    corpus=fakes.Memory(
+      {"web": [(t, sources[i % 3], "") for i, t in enumerate(texts[:COUNT])]}
+    ),
     directory=str(tmp_path / "prepared"),
     policy=splits_test.PLAIN,
     hq_corpus=fakes.Memory({"books": texts[COUNT:]}, name="books"),
@@ -115,6 +120,8 @@ def test_the_best_of_the_pool_are_kept(recipe, tmp_path):
 def test_the_first_selects_and_the_others_wait_and_read(recipe, tmp_path):
   calls = []
   slow = _changed(recipe, selector=SlowTop(calls))
+  slow.select(tmp_path / "alone")
+  once = len(calls)
   slow.identity  # noqa: B018 (made once; what races is the selection)
   with concurrent.futures.ThreadPoolExecutor(4) as pool:
     asked = [
@@ -124,11 +131,11 @@ def test_the_first_selects_and_the_others_wait_and_read(recipe, tmp_path):
       for _ in range(4)
     ]
     found = {future.result() for future in asked}
-  assert len(calls) == 1 and len(found) == 1
+  assert len(calls) == 2 * once and len(found) == 1
   (path,) = found
   assert selections.Selection.open(path).records
   assert selecting.selected(recipe=slow, directory=str(tmp_path / "s")) == path
-  assert len(calls) == 1
+  assert len(calls) == 2 * once
 
 
 def test_another_configuration_has_another_directory(recipe, tmp_path):
@@ -238,3 +245,81 @@ def test_examples_can_be_kept_without_token_counts(recipe, tmp_path):
 def test_unknown_weights_are_refused(recipe, tmp_path):
   with pytest.raises(ValueError, match="'yes' is not a valid Weights"):
     _changed(recipe, weights="yes").select(tmp_path / "kept")
+
+
+def test_the_lowest_are_another_selection_than_the_highest(recipe, tmp_path):
+  low = _changed(recipe, selector=top.Top(highest=False))
+  recipe.select(tmp_path / "kept")
+  with pytest.raises(artifacts.ArtifactError, match="settings"):
+    low.select(tmp_path / "kept")
+  assert "settings" not in recipe.identity
+
+
+def _column(directory):
+  return score_sets.ScoreSet.open(directory).read(["score"])["score"]["web"]
+
+
+def test_quality_and_density_are_drawn_together(recipe, tmp_path):
+  density = np.random.default_rng(1).uniform(0.1, 1, COUNT)
+  quality = -np.random.default_rng(2).exponential(1.0, COUNT)
+  mixed = _changed(
+    recipe,
+    selector=quality_coverage.QualityCoverage(temperature=0.5),
+    scores=_scores(tmp_path / "quality", recipe.corpus, quality),
+    other_scores=_scores(tmp_path / "density", recipe.corpus, density),
+  )
+  made = mixed.select(tmp_path / "kept")
+  assert made.identity["settings"] == {"temperature": 0.5}
+  assert made.identity["other_scores"]["scorer"] == "density"
+  pool = recipe.corpus.mask(["pool"])["web"]
+  spread = np.std(quality[pool] / 0.5), np.std(np.log(density[pool]))
+  mix = made.summary["mix"]
+  assert mix["temperature"] == 0.5
+  assert mix["quality_spread"] == pytest.approx(spread[0], rel=1e-4)
+  assert mix["coverage_spread"] == pytest.approx(spread[1], rel=1e-4)
+  assert mix["quality_share"] == pytest.approx(
+    spread[0] ** 2 / (spread[0] ** 2 + spread[1] ** 2), rel=1e-4
+  )
+
+
+def _with_quotas(recipe, at_least, at_most):
+  return _changed(
+    recipe,
+    budget=budget.examples(12),
+    quotas=quotas.Quotas(label="source", at_least=at_least, at_most=at_most),
+  )
+
+
+def test_quotas_are_kept_and_their_cost_is_said(recipe, tmp_path):
+  values = _column(recipe.scores)
+  plain = _changed(recipe, budget=budget.examples(12)).select(tmp_path / "all")
+  made = _with_quotas(recipe, {"a/*": 0.25}, {"b": 0.25}).select(
+    tmp_path / "kept"
+  )
+  rows, before = made.positions("web"), plain.positions("web")
+  counts = np.bincount(rows % 3, minlength=3)
+  assert counts.sum() == 12 and counts[:2].min() >= 3 and counts[2] <= 3
+  found = made.summary["quotas"]
+  assert found["mean_score"] == pytest.approx(values[rows].mean())
+  assert found["mean_score_without"] == pytest.approx(values[before].mean())
+  assert found["mean_score"] <= found["mean_score_without"]
+  assert found["shares"] == dict(
+    zip(["a/one", "a/two", "b"], counts / 12, strict=True)
+  )
+  assert sum(found["shares_without"].values()) == pytest.approx(1)
+
+
+def test_a_source_that_is_not_there_is_told_by_name(recipe, tmp_path):
+  with pytest.raises(SelectionError, match="'c'.*'a/one', 'a/two', 'b'"):
+    _with_quotas(recipe, {"c": 0.1}, {}).select(tmp_path / "kept")
+  assert not (tmp_path / "kept").exists()
+  weighted = _changed(_with_quotas(recipe, {}, {}), weights="importance")
+  with pytest.raises(SelectionError, match="not known under quotas"):
+    weighted.select(tmp_path / "kept")
+
+
+def test_shards_and_groups_may_have_quotas(recipe, tmp_path):
+  for label, name in (("shard", "web"), ("group", "")):
+    bounds = quotas.Quotas(label=label, at_least={"*": 1.0}, at_most={})
+    made = _changed(recipe, quotas=bounds).select(tmp_path / label)
+    assert made.summary["quotas"]["shares"] == {name: 1.0}

@@ -96,6 +96,22 @@ def test_gumbels_are_gumbel():
   np.testing.assert_array_equal(keys, -np.log(-np.log(draw())))
 
 
+@pytest.mark.parametrize("weight", [0.0, 1e-20, 1e-3, 0.1, 1.0, 30.0, np.inf])
+@pytest.mark.parametrize("start", [0, 3, 4097])
+def test_keys_that_reach_are_found_without_the_others(weight, start):
+  keys = sampling.gumbels(seed=5, stream=STREAM, count=COUNT, start=start)
+  generator = np.random.default_rng(0)
+  weights = np.float64(weight) * generator.uniform(0.5, 2, COUNT)
+  weights[::7] = np.nan
+  rows, found = sampling.reaching(weights, seed=5, stream=STREAM, start=start)
+  np.testing.assert_array_equal(found, keys[rows])
+  with np.errstate(divide="ignore"):
+    reach = np.flatnonzero(np.log(weights) + keys >= 0)
+  assert set(reach) <= set(rows) and not np.isnan(weights[rows]).any()
+  # Few that do not reach are looked at.
+  assert len(rows) < 2 * len(reach) + 50
+
+
 @pytest.mark.parametrize(
   "wrong",
   [{"seed": -1}, {"seed": 2**64}, {"stream": -1}, {"start": -1}],
@@ -130,6 +146,16 @@ def test_weight_summary_is_its_definition():
     assert summary.effective_sample_size == pytest.approx(
       weights.sum() ** 2 / (weights**2).sum()
     )
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300])
+def test_inverses_are_summarised_without_logarithms(scale):
+  densities = np.random.default_rng(0).uniform(1e-4, 1, 200) * scale
+  log_weights = sampling.inverse_propensity_log_weights(densities)
+  expected = sampling.summarise_log_weights(log_weights)
+  found = sampling.summarise_inverses(densities)
+  assert found == pytest.approx(expected)
+  assert sampling.summarise_inverses(np.zeros(0)).records == 0
 
 
 def test_equal_weights_are_worth_all_records():

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from data_efficient.selection import budget, interface, ranking
+from data_efficient.selection import budget, candidates, interface, ranking
 
 
 def priorities(selector, scores, shards, seed=0):
@@ -26,7 +26,7 @@ def _shard(name, count, scores):
   return interface.Shard(name, count, None if scores is None else scores[name])
 
 
-def candidates(values, amount, tokens=None):
+def ranked(values, amount, tokens=None):
   """What `budget.cut` reads."""
   counted = amount.kind in budget.OF_TOKENS
 
@@ -36,18 +36,22 @@ def candidates(values, amount, tokens=None):
     shard = interface.Shard(name, len(values[name]))
     return budget.token_counts(np.asarray(tokens[name]), shard)
 
-  blocks = [
-    ranking.Candidates(found, amounts(name), len(found))
-    for name, found in values.items()
-  ]
-  return lambda: iter(blocks)
+  return ranking_of(
+    [
+      candidates.Candidates(found, amounts(name), len(found))
+      for name, found in values.items()
+    ]
+  )
+
+
+def ranking_of(blocks, **options):
+  """The ranking of some `Candidates`."""
+  sizes = [len(block.priorities) for block in blocks]
+  return ranking.Ranking(sizes, blocks.__getitem__, **options)
 
 
 def cut(values, amount, tokens=None):
   """The kept positions of each shard, ascending."""
-  found, _ = budget.cut(candidates(values, amount, tokens), amount)
-  first, kept = 0, {}
-  for name, block in values.items():
-    kept[name] = np.flatnonzero(found.keeps(block, first=first))
-    first += len(block)
-  return kept
+  found = ranked(values, amount, tokens)
+  kept = found.kept(budget.cut(found, amount))
+  return {name: block.rows for name, block in zip(values, kept, strict=True)}

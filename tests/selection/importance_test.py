@@ -17,9 +17,8 @@ BUDGETS = [budget.examples(3), budget.tokens(20)]
 def _sample(seed, amount):
   keys = sampling.gumbels(seed=seed, stream=1, count=len(LOG_WEIGHTS))
   flat = LOG_WEIGHTS + keys
-  candidates = by_shard.candidates({"s": flat}, amount, {"s": TOKENS})
-  cut, _ = budget.cut(candidates, amount)
-  kept = np.flatnonzero(cut.keeps(flat, first=0))
+  cut = budget.cut(by_shard.ranked({"s": flat}, amount, {"s": TOKENS}), amount)
+  kept = np.flatnonzero(cut.keeps(flat, np.arange(len(flat))))
   amounts = TOKENS if amount.kind in budget.OF_TOKENS else np.ones(8, int)
   return flat, cut.thresholds(amounts[kept]), kept
 
@@ -64,7 +63,7 @@ def _weights(selector, scores, amount):
   priorities = by_shard.priorities(selector, scores, shards)
   log_weights = by_shard.log_weights(selector, scores, shards)
   kept = by_shard.cut(priorities, amount)
-  cut, _ = budget.cut(by_shard.candidates(priorities, amount), amount)
+  cut = budget.cut(by_shard.ranked(priorities, amount), amount)
   return kept, {
     shard: importance.weights(cut, log_weights[shard][rows], None)
     for shard, rows in kept.items()

@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from data_efficient.selection import ranking
+from data_efficient.selection import candidates, passes, ranking
+from tests.selection import by_shard
 
 
 def _corpus(seed, *, dtype=np.float32, ties=False, tokens=True):
@@ -19,7 +20,7 @@ def _corpus(seed, *, dtype=np.float32, ties=False, tokens=True):
     amounts = generator.integers(0, 50, size=count)
     amounts[generator.random(count) < 0.01] = 30_000
     blocks.append(
-      ranking.Candidates(values, amounts if tokens else None, count)
+      candidates.Candidates(values, amounts if tokens else None, count)
     )
   return blocks
 
@@ -51,66 +52,87 @@ def _kept_by_sorting(blocks, wanted):
   raise AssertionError("too little")
 
 
-def _cut(blocks, share):
-  found = ranking.totals(lambda: iter(blocks))
-  wanted = max(1, int(share * found.available))
-  return wanted, ranking.cut(lambda: iter(blocks), wanted, found)
+def _cut(ranked, share):
+  wanted = max(1, int(share * ranked.totals.available))
+  return wanted, ranked.cut(wanted)
 
 
-def _kept(blocks, cut):
-  first, masks = 0, [np.zeros(0, bool)]
-  for block in blocks:
-    masks.append(cut.keeps(block.priorities, first=first))
-    first += len(block.priorities)
-  return np.flatnonzero(np.concatenate(masks)).tolist()
+def _kept(ranked, cut, starts):
+  found = zip(ranked.kept(cut), starts, strict=True)
+  return np.concatenate([b.rows + start for b, start in found]).tolist()
+
+
+def _starts(blocks):
+  return np.cumsum([0] + [len(block.priorities) for block in blocks])[:-1]
 
 
 @pytest.mark.parametrize("share", [1e-9, 0.01, 0.3, 0.99, 1.0])
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("tokens", [False, True])
 @pytest.mark.parametrize(
-  "sampled, sigmas", [(3, 6.0), (64, 0.01), (64, 6.0), (1 << 20, 6.0)]
+  "sampled, sigmas, limit",
+  [
+    (3, 6.0, 2_000),
+    (64, 0.01, 0),
+    (64, 6.0, 2_000),
+    (1 << 20, 6.0, 1 << 30),
+  ],
 )
 def test_the_cut_is_that_of_the_sorted_corpus(
-  monkeypatch, share, ties, tokens, sampled, sigmas
+  monkeypatch, share, ties, tokens, sampled, sigmas, limit
 ):
-  # Of few sampled records the bracket misses the cut, and is widened.
+  # Of few sampled records the bracket misses the cut, and is widened; what is
+  # not held is made again.
   monkeypatch.setattr(ranking, "_SAMPLED", sampled)
   monkeypatch.setattr(ranking, "_SIGMAS", sigmas)
   for seed in range(6):
     blocks = _corpus(seed, ties=ties, tokens=tokens)
-    wanted, cut = _cut(blocks, share)
-    assert _kept(blocks, cut) == _kept_by_sorting(blocks, wanted)
+    ranked = by_shard.ranking_of(blocks, limit=limit)
+    wanted, cut = _cut(ranked, share)
+    kept = _kept(ranked, cut, _starts(blocks))
+    assert kept == _kept_by_sorting(blocks, wanted)
 
 
 def test_all_records_tied_are_kept_from_the_start():
-  blocks = [ranking.Candidates(np.zeros(100), None, 100) for _ in range(5)]
-  _, cut = _cut(blocks, 0.5)
-  assert _kept(blocks, cut) == list(range(250))
+  blocks = [candidates.Candidates(np.zeros(100), None, 100) for _ in range(5)]
+  ranked = by_shard.ranking_of(blocks)
+  _, cut = _cut(ranked, 0.5)
+  assert _kept(ranked, cut, _starts(blocks)) == list(range(250))
 
 
 def test_infinite_priorities_have_a_rank():
   values = np.array([-np.inf, 0, np.inf, np.nan, np.inf])
-  blocks = [ranking.Candidates(values, None, 5)]
-  kept = [_kept(blocks, _cut(blocks, share)[1]) for share in (0.25, 0.5, 1)]
+  ranked = by_shard.ranking_of([candidates.Candidates(values, None, 5)])
+  kept = [
+    _kept(ranked, _cut(ranked, share)[1], [0]) for share in (0.25, 0.5, 1)
+  ]
   assert kept == [[2], [2, 4], [0, 1, 2, 4]]
 
 
-@pytest.mark.parametrize("limit", [0, 3_000, 10**9])
-def test_what_fits_is_made_once(limit):
-  made = []
+@pytest.mark.parametrize("limit, again", [(0, True), (10**9, False)])
+def test_what_fits_is_looked_for_once(limit, again):
+  blocks, asked = _corpus(1), []
 
-  def make():
-    for number, block in enumerate(_corpus(1)):
-      yield lambda number=number, block=block: made.append(number) or block
+  def shard(number):
+    asked.append(number)
+    return blocks[number]
 
-  shards = ranking.Replayed(make, limit)
-  first, second = list(shards()), list(shards())
-  assert [block.priorities.tobytes() for block in first] == [
-    block.priorities.tobytes() for block in second
-  ]
-  again = len(made) - len(first)
-  size = sum(b.priorities.nbytes + b.amounts.nbytes for b in first)
-  assert again == 0 if size <= limit else again > 0
-  if limit == 3_000:
-    assert 0 < again < len(first)
+  sizes = [len(block.priorities) for block in blocks]
+  ranked = ranking.Ranking(sizes, shard, limit=limit)
+  _, cut = _cut(ranked, 0.3)
+  before = len(asked)
+  list(ranked.kept(cut))
+  assert (len(asked) > before) == again
+
+
+def test_results_come_in_order_and_so_do_errors():
+  assert list(passes.mapped(lambda n: n * n, 50)) == [n * n for n in range(50)]
+  assert list(passes.mapped(print, 0)) == []
+
+  def fails(number):
+    if number in (3, 30):
+      raise ValueError(f"shard {number}")
+    return number
+
+  with pytest.raises(ValueError, match="shard 3$"):
+    list(passes.mapped(fails, 50))

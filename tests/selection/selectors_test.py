@@ -143,7 +143,9 @@ def test_scores_of_another_corpus_are_refused():
 
 
 def test_log_probabilities_are_no_densities():
-  with pytest.raises(interface.SelectionError, match="shard 's'.*index 1"):
+  with pytest.raises(
+    interface.SelectionError, match="shard 's', position 1: density -2.0"
+  ):
     inverse_propensity.InversePropensity().priorities(
       interface.Shard("s", 2, np.array([0.5, -2.0])), seed=0
     )
