@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from data_efficient.cli import scope as scopes
-from data_efficient.data import prepared, records, score_sets
+from data_efficient.cli import vector_reading
+from data_efficient.data import prepared, records
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.score_sets import PartKey
 from data_efficient.scorers import interface, runner
@@ -52,26 +53,38 @@ class Reader(Protocol):
   ) -> Iterator[Sequence[str] | np.ndarray]:
     """Yields the records of some parts, all of one shard, in their order."""
 
+  def blank(self, records: int) -> Sequence[str] | np.ndarray:
+    """So many records that nobody looks at."""
+
 
 def reader_of(
   corpus: prepared.Prepared,
   scope: scopes.Scope,
   scorer: interface.Scorer,
   embeddings: str | None,
+  embedder: interface.Scorer | None = None,
 ) -> Reader:
   """The reader of what a scorer reads.
 
   Raises:
-    ValueError: it reads embeddings, and none are named.
+    ValueError: it reads embeddings, and none are named, or twice.
   """
   if scorer.reads is interface.Reads.TEXT:
     return _Texts(corpus, scope)
-  if embeddings is None:
+  if (embeddings is None) == (embedder is None):
     raise ValueError(
-      f"the scorer {scorer.name!r} reads embeddings: give --gin.EMBEDDINGS=DIR "
-      "(made by `score` with gin/scorers/embedding.gin)"
+      f"the scorer {scorer.name!r} reads embeddings: give either "
+      "--gin.EMBEDDINGS=DIR (made by `score` with an embedder such as "
+      "gin/scorers/minilm.gin) or --gin.RECOMPUTED=%EMBEDDER with that file"
     )
-  return _Vectors(corpus, scope, embeddings)
+  reader = (
+    vector_reading.Stored(corpus, scope, embeddings)
+    if embedder is None
+    else vector_reading.Recomputed(_Texts(corpus, scope), embedder)
+  )
+  if scorer.reads is interface.Reads.NUMBERED_EMBEDDING:
+    return vector_reading.Numbered(corpus, scope, reader)
+  return reader
 
 
 class Requests:
@@ -130,7 +143,8 @@ class Requests:
   def _unread(self, part: PartKey) -> runner.Request:
     """Of a part that nobody asked for: it is not even read."""
     nothing = np.zeros(part.records, bool)
-    return runner.Request(Key(part, True), [""] * part.records, nothing)
+    blank = self._reader.blank(part.records)
+    return runner.Request(Key(part, True), blank, nothing)
 
   def _lost(self, part: PartKey) -> runner.Request:
     return self._unread(part)._replace(key=Key(part, False))
@@ -162,6 +176,9 @@ class _Texts:
       _check(part, batch, fingerprints[part.start : at])
       yield batch
 
+  def blank(self, records: int) -> list[str]:
+    return [""] * records
+
 
 def _check(part: PartKey, batch: Sequence[str], known: np.ndarray) -> None:
   """Refuses a corpus that changed after it was indexed."""
@@ -177,32 +194,3 @@ def _check(part: PartKey, batch: Sequence[str], known: np.ndarray) -> None:
       f"least {part.start + part.records}; the corpus changed since it was "
       "indexed: start in a new directory"
     )
-
-
-class _Vectors:
-  """The vectors of an embedding set."""
-
-  def __init__(
-    self, corpus: prepared.Prepared, scope: scopes.Scope, directory: str
-  ):
-    self._scope = scope
-    self._set = score_sets.ScoreSet.open(directory)
-    self._set.check_corpus(corpus.index.describe())
-    self._vectors = self._set.read(["embedding"])["embedding"]
-
-  def identity(self) -> dict[str, Any]:
-    return {"kind": "embedding", "embedding": self._set.identity["scorer"]}
-
-  def stream(self, split: str) -> Iterator[np.ndarray]:
-    for shard, positions in self._scope.positions(split).items():
-      vectors = self._vectors[shard][positions]
-      # A record that could not be embedded has NaN; scorers say so of it.
-      for start in range(0, len(vectors), _BLOCK):
-        yield vectors[start : start + _BLOCK]
-
-  def shard(
-    self, parts: Sequence[PartKey], fingerprints: np.ndarray
-  ) -> Iterator[np.ndarray]:
-    del fingerprints  # the score set was checked as a whole
-    for part in parts:
-      yield self._vectors[part.shard][part.start : part.start + part.records]

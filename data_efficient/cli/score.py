@@ -15,7 +15,12 @@ import numpy as np
 from data_efficient import processes, progress
 from data_efficient.cli import cost, hardware, reading
 from data_efficient.cli import scope as scopes
-from data_efficient.data import prepared, score_set_writer, score_sets
+from data_efficient.data import (
+  prepared,
+  score_set_writer,
+  score_sets,
+  sketches,
+)
 from data_efficient.scorers import interface, runner
 
 
@@ -27,6 +32,7 @@ def score(
   splits: Sequence[str] | str | None,
   selection: str | None = None,
   embeddings: str | None = None,
+  embedder: interface.Scorer | None = None,
   unreadable_is_unscorable: bool = False,
   resume_elsewhere: bool = False,
 ) -> None:
@@ -40,6 +46,7 @@ def score(
       splits made. A scorer that looks at the pool before then sees all.
     selection: directory of a selection, outside of which nothing is scored.
     embeddings: directory of the embedding set, for scorers that read vectors.
+    embedder: what makes the vectors anew in every pass, in place of a set.
     unreadable_is_unscorable: whether the records of a shard that cannot be
       read any more get the status "unscorable(unreadable)". Otherwise the
       other shards are scored, and the score set stays unfinished.
@@ -54,7 +61,7 @@ def score(
   processes.join()
   scope = scopes.of(corpus, splits, selection)
   index = corpus.index
-  reader = reading.reader_of(corpus, scope, scorer, embeddings)
+  reader = reading.reader_of(corpus, scope, scorer, embeddings, embedder)
   identity = {
     "corpus": index.describe(),
     "splits": scope.identity(),
@@ -87,10 +94,14 @@ def score(
       requested=scope.mask(),
       keep_unreadable=unreadable_is_unscorable,
     )
+    if processes.is_first():
+      sketches.keep_beside(output, scorer, identity)
     with cost.measured(output):
       scorer.prepare(_shown(reader.stream, scope, scorer.name))
       _score_parts(writer, scorer, requests, _share(missing))
       processes.wait("parts written")
+      writer.merge(share=processes.index(), of=processes.count())
+      processes.wait("parts merged")
     _report(requests.failed, given_up=unreadable_is_unscorable)
     if not processes.is_first():
       return

@@ -9,12 +9,20 @@ killed at any moment; the next one resumes at the first missing part.
 
 import os
 import pathlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
-from data_efficient.data import journals, locks, manifests, parquet_parts
+from data_efficient.data import (
+  atomic_files,
+  journals,
+  locks,
+  manifests,
+  parquet_parts,
+)
+from data_efficient.data.atomic_files import atomic_write
 from data_efficient.data.manifests import (
   ArtifactError,
   Manifest,
@@ -35,8 +43,6 @@ __all__ = (
   "read_manifest",
   "read_table",
 )
-
-_TEMPORARY = ".tmp"
 
 
 class Writer:
@@ -105,7 +111,7 @@ class Writer:
   def _take(self, kind: str, identity: dict[str, Any]) -> None:
     self._lock = locks.acquire(self.directory)
     try:
-      for leftover in self.directory.glob("*" + _TEMPORARY):
+      for leftover in self.directory.glob("*" + atomic_files.TEMPORARY):
         leftover.unlink()
       # Read again: before we had the lock, another writer may have finished.
       self._manifest = self._found(kind, identity) or Manifest(
@@ -122,17 +128,22 @@ class Writer:
       return None
     found = read_manifest(self.directory, kind=kind, complete=False)
     check_identity(self.directory, found.identity, identity)
-    parts = {
-      name: facts
-      for name, facts in found.parts.items()
-      if _size(self.directory / name) == facts["bytes"]
-    }
+    parts = self._there(found.parts)
     complete = found.complete and len(parts) == len(found.parts)
     return found._replace(
       parts=parts,
       complete=complete,
       summary=found.summary if complete else {},
     )
+
+  def _there(self, parts: journals.Parts) -> journals.Parts:
+    """Those whose files are as long as they should be."""
+    sizes = atomic_files.sizes(self.directory)
+    return {
+      name: facts
+      for name, facts in parts.items()
+      if sizes.get(name) == facts["bytes"]
+    }
 
   @property
   def complete(self) -> bool:
@@ -183,9 +194,37 @@ class Writer:
     self._journal.enter(part, entry)
     self._manifest.parts[part] = entry
 
+  def merge(self, part: str, parts: Sequence[str], **facts: Any) -> None:
+    """Writes one Parquet part in the place of several, then removes these.
+
+    A writer that is killed in between leaves some of them beside it; see
+    `remove`.
+
+    Args:
+      part: file name of the new one.
+      parts: those whose rows it has, in this order.
+      **facts: as of `write_table`.
+
+    Raises:
+      ArtifactError: one of them is damaged.
+    """
+    tables = [self._manifest.read_table(name) for name in parts]
+    # Permissive, since a part of records without scores may have other types.
+    table = pa.concat_tables(tables, promote_options="permissive")
+    self.write_table(part, table, **facts)
+    self.remove(parts)
+
+  def remove(self, parts: Iterable[str]) -> None:
+    """Removes parts whose rows another part has."""
+    self._check_open()
+    for name in parts:
+      (self.directory / name).unlink()
+      del self._manifest.parts[name]
+
   def gather(self) -> None:
-    """Takes note of what the other members of the group have written."""
-    self._manifest.parts.update(journals.read(self.directory))
+    """Takes note of what the other members of the group have done."""
+    known = self._manifest.parts | journals.read(self.directory)
+    self._manifest = self._manifest._replace(parts=self._there(known))
 
   def finish(self, **summary: Any) -> None:
     """Marks the artifact as complete.
@@ -225,7 +264,9 @@ class Writer:
   def _check_writable(self, part: str) -> None:
     self._check_open()
     reserved = (
-      part.startswith(".") or part.endswith(_TEMPORARY) or journals.is_one(part)
+      part.startswith(".")
+      or part.endswith(atomic_files.TEMPORARY)
+      or journals.is_one(part)
     )
     if (
       reserved
@@ -241,11 +282,7 @@ class Writer:
 
   def _write_manifest(self) -> None:
     """Replaces the manifest, and with it all journals."""
-    fields = self._manifest._asdict()
-    del fields["directory"]
-    text = manifests.json_text(
-      {"format_version": manifests.FORMAT_VERSION, **fields}
-    )
+    text = manifests.manifest_text(self._manifest)
     atomic_write(self.directory / manifests.MANIFEST, text.encode("utf-8"))
     journals.remove(self.directory)
 
@@ -278,36 +315,3 @@ def read_table(
 def read_bytes(directory: PathLike, part: str, *, verify: bool = True) -> bytes:
   """Reads one part of a finished artifact; see `Manifest`."""
   return read_manifest(directory, kind=None).read_bytes(part, verify=verify)
-
-
-def atomic_write(path: PathLike, data: bytes) -> None:
-  """Replaces a file so that readers see the old or the new one, never half.
-
-  Args:
-    path: the file; its directory must exist.
-    data: the new content.
-  """
-  path = pathlib.Path(path)
-  temporary = path.with_name(path.name + _TEMPORARY)
-  try:
-    with open(temporary, "wb") as file:
-      file.write(data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-  except BaseException:
-    temporary.unlink(missing_ok=True)
-    raise
-  _fsync_directory(path.parent)
-
-
-def _size(path: pathlib.Path) -> int:
-  return path.stat().st_size if path.is_file() else -1
-
-
-def _fsync_directory(directory: pathlib.Path) -> None:
-  descriptor = os.open(directory, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)

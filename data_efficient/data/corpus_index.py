@@ -7,7 +7,7 @@ that scores and selections can refuse a corpus that they were not made from.
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,18 @@ class CorpusIndex:
     counts = pc.value_counts(table.column("source").take(positions))
     return {item["values"]: item["counts"] for item in counts.to_pylist()}
 
+  def labels(self, shard: str, name: str) -> tuple[list[str], np.ndarray]:
+    """Returns a shard's distinct sources or groups, and each record's number.
+
+    Args:
+      shard: its name.
+      name: "source" or "group".
+    """
+    table = self._manifest.read_table(self._parts[shard], columns=[name])
+    column = table.column(name).combine_chunks().dictionary_encode()
+    numbers = column.indices.to_numpy(zero_copy_only=False)
+    return column.dictionary.to_pylist(), numbers.astype(np.int32)
+
   def describe(self) -> dict[str, Any]:
     """Returns what other artifacts say of this corpus in their identity."""
     return {
@@ -117,6 +129,9 @@ def build(
 ) -> CorpusIndex:
   """Reads a corpus once and writes its index; resumes at the first shard due.
 
+  A shard that cannot be read does not stop the others, but there is no index
+  without it: all that are damaged are named at the end.
+
   Args:
     corpus: the corpus.
     directory: where the index goes; when it is done there, nothing is read
@@ -124,7 +139,8 @@ def build(
     progress: called with (shards done, all shards) after each shard.
 
   Raises:
-    CorpusError: a damaged file or row, or a corpus without records.
+    CorpusError: damaged files or rows, each by its shard, or a corpus without
+      records.
     ArtifactError: another corpus's index lies there, or another writer works.
   """
   shards = corpus.shards()
@@ -146,14 +162,32 @@ def _fill(
   writer: artifacts.Writer, corpus: Corpus, progress: Progress | None
 ) -> None:
   shards = corpus.shards()
+  damaged: dict[str, str] = {}
   for number, shard in enumerate(shards):
     part = f"{number:05d}.parquet"
     if not writer.has(part):
-      table = _read_shard(corpus, shard)
-      writer.write_table(part, table, shard=shard, number=number)
+      try:
+        table = _read_shard(corpus, shard)
+      except (CorpusError, OSError) as error:
+        damaged[shard] = str(error)
+      else:
+        writer.write_table(part, table, shard=shard, number=number)
     if progress:
       progress(number + 1, len(shards))
+  if damaged:
+    raise _damaged(damaged, len(shards))
   writer.finish(**_summary(writer.manifest))
+
+
+def _damaged(damaged: Mapping[str, str], shards: int) -> CorpusError:
+  lines = [f"{shard}: {reason}" for shard, reason in damaged.items()]
+  return CorpusError(
+    f"{len(damaged)} of {shards} shards cannot be read:\n  "
+    + "\n  ".join(lines)
+    + "\nThe others were read to their ends. Mend these, or say that the"
+    " corpus is to be without them: a file is left out by a further pattern"
+    f" that begins with \"!\", such as '!…/{next(iter(damaged))}' in FILES"
+  )
 
 
 def open_index(directory: artifacts.PathLike) -> CorpusIndex:

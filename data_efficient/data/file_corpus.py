@@ -12,7 +12,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import xxhash
@@ -29,7 +29,8 @@ class Files:
 
   Attributes:
     pattern: a glob, or several; `**` matches folders of any depth. Files are
-      taken in the order of their paths, each once.
+      taken in the order of their paths, each once; those of a glob after "!"
+      are left out.
     text_field: field or column with the text (JSON lines, Parquet).
     source_field: field with a label for tables; where a record has none, the
       file's name without suffixes is its source.
@@ -126,13 +127,10 @@ class Files:
     patterns = (
       [self.pattern] if isinstance(self.pattern, str) else list(self.pattern)
     )
+    left_out = {text for text in patterns if text.startswith("!")}
     found = sorted(
-      {
-        pathlib.Path(path).absolute()
-        for pattern in patterns
-        for path in glob.glob(os.path.expanduser(pattern), recursive=True)
-        if os.path.isfile(path)
-      }
+      _matches(text for text in patterns if text not in left_out)
+      - _matches(text[1:] for text in left_out)
     )
     if not found:
       raise CorpusError(
@@ -192,6 +190,15 @@ class Files:
     return _label(group)
 
 
+def _matches(patterns: Iterable[str]) -> set[pathlib.Path]:
+  return {
+    pathlib.Path(path).absolute()
+    for pattern in patterns
+    for path in glob.glob(os.path.expanduser(pattern), recursive=True)
+    if os.path.isfile(path)
+  }
+
+
 def _label(value: Any) -> str:
   return defences.whole_characters(str(value))
 
@@ -199,8 +206,12 @@ def _label(value: Any) -> str:
 def _hash(path: pathlib.Path) -> dict[str, Any]:
   digest = xxhash.xxh3_64()
   size = 0
-  with open(path, "rb") as file:
-    while block := file.read(1 << 22):
-      digest.update(block)
-      size += len(block)
+  try:
+    with open(path, "rb") as file:
+      while block := file.read(1 << 22):
+        digest.update(block)
+        size += len(block)
+  except OSError as error:
+    # Whoever reads its records says so, of this file and of all others.
+    return {"unreadable": error.strerror}
   return {"bytes": size, "xxh3_64": digest.hexdigest()}

@@ -120,11 +120,19 @@ def _lines(path: pathlib.Path) -> Iterator[bytes]:
     with _opened(path) as stream:
       for number, line in enumerate(stream, 1):
         yield line.removeprefix(_MARK) if number == 1 else line
+  except PermissionError as error:
+    raise _forbidden(path) from error
   except _DAMAGED as error:
     raise CorpusError(
       f"{path}, after line {number} (row {number}): the file is truncated or "
       f"damaged ({error}): fetch it again"
     ) from error
+
+
+def _forbidden(path: pathlib.Path) -> CorpusError:
+  return CorpusError(
+    f"{path}: no permission to read the file: give it to this user"
+  )
 
 
 def _decoded(line: bytes, where: str) -> str:
@@ -196,6 +204,8 @@ def _parquet_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[Row]:
           values = {name: batch.column(name)[index] for name in names}
           yield Row(where, _python_values(values, where))
           row += 1
+  except PermissionError as error:
+    raise _forbidden(path) from error
   except _DAMAGED as error:
     raise CorpusError(
       f"{path}, after row {row}: damaged Parquet ({error}): fetch it again"

@@ -10,6 +10,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import threading
 from typing import Any
 
 _NAME = "journal-{:05d}.jsonl"
@@ -21,6 +22,8 @@ Parts = dict[str, dict[str, Any]]
 class Journal:
   """One writer's journal; the file appears with the first entry.
 
+  Several threads may enter parts: the disk then has them all at once.
+
   Args:
     directory: the artifact.
     member: which of the artifact's writers, from 0.
@@ -29,14 +32,16 @@ class Journal:
   def __init__(self, directory: pathlib.Path, member: int):
     self._path = directory / _NAME.format(member)
     self._descriptor: int | None = None
+    self._opening = threading.Lock()
 
   def enter(self, part: str, facts: dict[str, Any]) -> None:
     """Appends a part's facts; on disk when this returns."""
     line = json.dumps({"part": part, "facts": facts}, sort_keys=True) + "\n"
-    if self._descriptor is None:
-      self._descriptor = os.open(
-        self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
-      )
+    with self._opening:
+      if self._descriptor is None:
+        self._descriptor = os.open(
+          self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+        )
     os.write(self._descriptor, line.encode("utf-8"))
     os.fsync(self._descriptor)
 

@@ -42,9 +42,9 @@ class ScoreSetWriter:
         f"{directory}: part_records = {part_records} and identity with "
         f"{', '.join(identity)}; expected at least 1, and a corpus"
       )
-    self._keys = score_sets.part_keys(shards, part_records)
-    self._names = {key: name for name, key in self._keys.items()}
-    self._shards = dict(shards)
+    keys = score_sets.part_keys(shards, part_records)
+    self._names = {key: name for name, key in keys.items()}
+    self._shards, self._size = dict(shards), part_records
     identity = {**identity, "part_records": part_records}
     self._writer = artifacts.Writer(
       directory, kind=score_sets.KIND, identity=identity, member=member
@@ -57,9 +57,13 @@ class ScoreSetWriter:
 
   def missing_parts(self) -> list[score_sets.PartKey]:
     """Returns the parts that are still to be written, in corpus order."""
-    return [
-      key for part, key in self._keys.items() if not self._writer.has(part)
-    ]
+    done = {
+      (shard, start)
+      for shard, found in self._files().items()
+      for file in found
+      for start in range(file.start, file.start + file.records, self._size)
+    }
+    return [key for key in self._names if (key.shard, key.start) not in done]
 
   def write(
     self,
@@ -114,8 +118,23 @@ class ScoreSetWriter:
       scored=int(scored.sum()),
     )
 
+  def merge(self, *, share: int = 0, of: int = 1) -> None:
+    """Merges small parts of the shards that have all of theirs.
+
+    `finish` does, too; processes that write a score set together do it sooner
+    if each takes a share, after all have written their parts.
+
+    Args:
+      share: which part of the shards, from 0.
+      of: how many.
+    """
+    self._writer.gather()
+    for shard, found in list(self._files().items())[share::of]:
+      if score_sets.covered(found) == self._shards[shard]:
+        self._merge(shard, found)
+
   def finish(self, **summary: Any) -> None:
-    """Marks the score set as complete.
+    """Merges small parts, then marks the score set as complete.
 
     Args:
       **summary: JSON-able figures to keep in the manifest.
@@ -123,11 +142,11 @@ class ScoreSetWriter:
     Raises:
       ArtifactError: parts are missing.
     """
-    self._writer.gather()
+    self.merge()
     missing = self.missing_parts()
     if missing:
       raise ArtifactError(
-        f"{self._writer.directory}: {len(missing)} of {len(self._keys)} parts "
+        f"{self._writer.directory}: {len(missing)} of {len(self._names)} parts "
         f"are missing, the first is {missing[0]}: run the scorer again"
       )
     shards = list(self._shards.items())  # pairs, since JSON sorts its keys
@@ -142,6 +161,41 @@ class ScoreSetWriter:
 
   def __exit__(self, *unused: object) -> None:
     self.close()
+
+  def _files(self) -> dict[str, list[score_sets.File]]:
+    return score_sets.files(self._writer.manifest, self._shards)
+
+  def _merge(self, shard: str, found: list[score_sets.File]) -> None:
+    """Parts to larger files; which ones depends on their bytes alone."""
+    group: list[score_sets.File] = []
+    size = end = 0
+    for file in found:
+      if file.start < end:
+        # Its rows are in a larger file: a writer was killed as it merged.
+        self._writer.remove([file.name])
+        continue
+      end = file.start + file.records
+      more = self._writer.manifest.parts[file.name]["bytes"]
+      if file.records > self._size or size + more > score_sets.FILE_BYTES:
+        self._write_merged(shard, group)
+        group, size = [], 0
+      if file.records <= self._size:
+        group.append(file)
+        size += more
+    self._write_merged(shard, group)
+
+  def _write_merged(self, shard: str, group: list[score_sets.File]) -> None:
+    if len(group) < 2:
+      return
+    names = [file.name for file in group]
+    parts = self._writer.manifest.parts
+    self._writer.merge(
+      f"{names[0].removesuffix('.parquet')}-{names[-1].split('-')[1]}",
+      names,
+      shard=shard,
+      start=group[0].start,
+      scored=sum(parts[name]["scored"] for name in names),
+    )
 
   def _name(self, part: score_sets.PartKey) -> str:
     if part in self._names:

@@ -3,12 +3,14 @@
 
 Parts are Parquet files of up to `part_records` records of one shard, in the
 corpus's order, with the columns position, fingerprint, status, score and the
-scorer's own. A record without a score has a status that says why, and null in
-every column; so a failure never looks like a score.
+scorer's own. In a finished set neighbours are merged to files of `FILE_BYTES`:
+C4, at 1,024 records a part, has 356,000 of them. A record without a score has a
+status that says why, and null in every column; so a failure never looks like a
+score.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from data_efficient.data.artifacts import ArtifactError
 from data_efficient.scorers import interface
 
 KIND = "score_set"
+FILE_BYTES = 2**26
 SCORED = score_columns.SCORED
 NOT_REQUESTED = score_columns.NOT_REQUESTED
 unscorable = interface.unscorable
@@ -39,10 +42,11 @@ class PartKey(NamedTuple):
   records: int
 
 
-class ScorePart(NamedTuple):
-  """What `ScoreSet.iterate` yields: a part and its columns."""
+class ScoreFile(NamedTuple):
+  """What `ScoreSet.iterate` yields: neighbouring records of a shard."""
 
-  key: PartKey
+  shard: str
+  start: int
   columns: dict[str, np.ndarray]
 
 
@@ -58,14 +62,15 @@ class ScoreSet:
 
   def __init__(self, manifest: artifacts.Manifest):
     self._manifest = manifest
-    keys = part_keys(self.shards, manifest.identity["part_records"])
-    if set(keys) != set(manifest.parts):
-      differing = sorted(set(keys) ^ set(manifest.parts))
-      raise ArtifactError(
-        f"{manifest.directory}: parts do not cover the corpus: "
-        f"{', '.join(differing[:5])}: run the scorer again"
-      )
-    self._keys = keys
+    self._files = files(manifest, self.shards)
+    for shard, records in self.shards.items():
+      found = self._files[shard]
+      end = covered(found)
+      if end != records or sum(file.records for file in found) != records:
+        raise ArtifactError(
+          f"{manifest.directory}: parts do not cover the corpus: shard "
+          f"{shard!r} from record {end} on: run the scorer again"
+        )
 
   @classmethod
   def open(cls, directory: artifacts.PathLike) -> "ScoreSet":
@@ -118,11 +123,13 @@ class ScoreSet:
       raise ArtifactError(
         f"{self._manifest.directory}: no shard {shard!r} in the score set"
       )
-    blocks = [self._read(part, [name])[name] for part in self._of[shard]]
+    blocks = [
+      self._read(file.name, [name])[name] for file in self._files[shard]
+    ]
     return score_columns.joined({shard: blocks})[shard]
 
-  def iterate(self, columns: Sequence[str]) -> Iterator[ScorePart]:
-    """Yields the parts in the corpus's order.
+  def iterate(self, columns: Sequence[str]) -> Iterator[ScoreFile]:
+    """Yields the records in the corpus's order, a file at a time.
 
     Args:
       columns: names, of which "position", "fingerprint" and "status" are
@@ -132,8 +139,25 @@ class ScoreSet:
     Raises:
       ArtifactError: no such column, or a missing or damaged part.
     """
-    for part, key in self._keys.items():
-      yield ScorePart(key, self._read(part, columns))
+    for shard, found in self._files.items():
+      for file in found:
+        yield ScoreFile(shard, file.start, self._read(file.name, columns))
+
+  def shard_files(
+    self, shard: str, columns: Sequence[str], *, start: int = 0
+  ) -> Iterator[ScoreFile]:
+    """Yields a shard's files, from the one that holds a position on.
+
+    Raises:
+      ArtifactError: no such shard or column, or a missing or damaged part.
+    """
+    if shard not in self.shards:
+      raise ArtifactError(
+        f"{self._manifest.directory}: no shard {shard!r} in the score set"
+      )
+    for file in self._files[shard]:
+      if file.start + file.records > start:
+        yield ScoreFile(shard, file.start, self._read(file.name, columns))
 
   def read(self, columns: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
     """Returns for each column an array a shard; see `iterate`."""
@@ -142,18 +166,10 @@ class ScoreSet:
     }
     for part in self.iterate(columns):
       for name, values in part.columns.items():
-        blocks[name][part.key.shard].append(values)
+        blocks[name][part.shard].append(values)
     return {
       name: score_columns.joined(shards) for name, shards in blocks.items()
     }
-
-  @functools.cached_property
-  def _of(self) -> dict[str, list[str]]:
-    """The parts of each shard."""
-    found: dict[str, list[str]] = {shard: [] for shard in self.shards}
-    for part, key in self._keys.items():
-      found[key.shard].append(part)
-    return found
 
   @functools.cached_property
   def _gaps(self) -> bool:
@@ -182,3 +198,42 @@ def part_keys(
     for number, (shard, records) in enumerate(shards.items())
     for index, start in enumerate(range(0, records, part_records))
   }
+
+
+class File(NamedTuple):
+  """One file of a score set: one part, or some that were merged.
+
+  Attributes:
+    start: position of its first record in its shard.
+    records: how many records.
+    name: its name.
+  """
+
+  start: int
+  records: int
+  name: str
+
+
+def files(
+  manifest: artifacts.Manifest, shards: Iterable[str]
+) -> dict[str, list[File]]:
+  """Returns the files of each shard, in the corpus's order.
+
+  Of two that begin with the same record, the longer one is first.
+  """
+  found: dict[str, list[File]] = {shard: [] for shard in shards}
+  for name, facts in manifest.parts.items():
+    found[facts["shard"]].append(File(facts["start"], facts["records"], name))
+  for listed in found.values():
+    listed.sort(key=lambda file: (file.start, -file.records))
+  return found
+
+
+def covered(found: Iterable[File]) -> int:
+  """Records of a shard, from its first one, that its files have no gap in."""
+  end = 0
+  for file in found:
+    if file.start > end:
+      break
+    end = max(end, file.start + file.records)
+  return end

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The index: what it says, how it resumes, what it refuses."""
 
+import builtins
+import gzip
+
 import numpy as np
 import pytest
 import xxhash
 
-from data_efficient.data import artifacts, corpora, corpus_index, records
+from data_efficient.data import (
+  artifacts,
+  corpora,
+  corpus_index,
+  file_corpus,
+  records,
+)
 from tests.data import fakes
 
 SHARDS = {
@@ -84,6 +93,63 @@ def test_a_damaged_corpus_leaves_nothing_in_the_way_of_the_mended_one(tmp_path):
   assert not (tmp_path / "index").exists()
   mended = {**SHARDS, "a": ["other text"]}
   corpus_index.build(fakes.Memory(mended), tmp_path / "index")
+
+
+def test_all_damaged_shards_are_named(tmp_path, monkeypatch):
+  lines = b"".join(b'{"text": "text %d"}\n' % n for n in range(50))
+  directory = tmp_path / "corpus"
+  directory.mkdir()
+  packed = gzip.compress(lines)
+  (directory / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+  (directory / "forbidden.jsonl").write_bytes(lines)
+  (directory / "latin.jsonl").write_bytes(lines + b'{"text": "\xfc"}\n')
+  (directory / "no-bytes.jsonl.gz").write_bytes(b"")
+  (directory / "no-bytes.parquet").write_bytes(b"")
+  (directory / "sound.jsonl.gz").write_bytes(packed)
+  (directory / "torn.jsonl").write_bytes(lines[:-5] + b"\n")
+  (directory / "zeros.jsonl").write_bytes(lines + bytes(4096))
+  opened = builtins.open
+
+  def forbidding(path, *arguments, **keywords):
+    if str(path).endswith("forbidden.jsonl"):
+      raise PermissionError(13, "Permission denied", str(path))
+    return opened(path, *arguments, **keywords)
+
+  # Not by chmod, since tests may be run by root.
+  monkeypatch.setattr(builtins, "open", forbidding)
+  pattern = f"{directory}/*"
+  done = []
+  with pytest.raises(corpora.CorpusError) as error:
+    corpus_index.build(
+      file_corpus.Files(pattern=pattern),
+      tmp_path / "index",
+      lambda *counts: done.append(counts),
+    )
+  first, *named, advice = str(error.value).splitlines()
+  assert first == "7 of 8 shards cannot be read:" and "'!…/cut" in advice
+  for line, (shard, reason) in zip(
+    named,
+    {
+      "cut.jsonl.gz": "truncated or damaged",
+      "forbidden.jsonl": "no permission to read",
+      "latin.jsonl": "row 50 (line 51), byte 10 of the line: invalid UTF-8",
+      "no-bytes.jsonl.gz": "no bytes",
+      "no-bytes.parquet": "damaged Parquet",
+      "torn.jsonl": "row 49 (line 50): invalid JSON",
+      "zeros.jsonl": "row 50 (line 51): invalid JSON",
+    }.items(),
+    strict=True,
+  ):
+    assert line.startswith(f"  {shard}: {directory}/{shard}")
+    assert reason in line
+  assert done[-1] == (8, 8) and not (tmp_path / "index").exists()
+  # Said to be without them, it is the corpus of the sound one.
+  bad = [line.split(":")[0].strip() for line in named]
+  rest = file_corpus.Files(
+    pattern=(pattern, *(f"!{directory}/{shard}" for shard in bad))
+  )
+  index = corpus_index.build(rest, tmp_path / "index")
+  assert index.shards == {"sound.jsonl.gz": 50}
 
 
 def test_empty_corpora(tmp_path):

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there whole, or not at all."""
+
+import contextlib
+import os
+import pathlib
+
+from data_efficient.data.manifests import PathLike
+
+TEMPORARY = ".tmp"
+
+
+def atomic_write(path: PathLike, data: bytes) -> None:
+  """Replaces a file so that readers see the old or the new one, never half.
+
+  Args:
+    path: the file; its directory must exist.
+    data: the new content.
+  """
+  path = pathlib.Path(path)
+  temporary = path.with_name(path.name + TEMPORARY)
+  try:
+    with open(temporary, "wb") as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except BaseException:
+    temporary.unlink(missing_ok=True)
+    raise
+  _fsync_directory(path.parent)
+
+
+def _fsync_directory(directory: pathlib.Path) -> None:
+  descriptor = os.open(directory, os.O_RDONLY)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def sizes(directory: pathlib.Path) -> dict[str, int]:
+  """Bytes of each file, in one pass over the directory."""
+  found = {}
+  with os.scandir(directory) as items:
+    for item in items:
+      # Another member of the group may have removed it since.
+      with contextlib.suppress(FileNotFoundError):
+        if item.is_file():
+          found[item.name] = item.stat().st_size
+  return found
