@@ -24,6 +24,7 @@ class Chip:
     peak_flops: dense bfloat16 FLOP/s.
     memory_bytes: of its HBM.
     specified_by: where both stand.
+    specified_as_of: when, "YYYY-MM".
     dollars_per_hour: US dollars a chip-hour, on demand.
     price_as_of: when, "YYYY-MM".
     priced_by: whose list price.
@@ -35,6 +36,7 @@ class Chip:
   peak_flops: float
   memory_bytes: int
   specified_by: str
+  specified_as_of: str
   dollars_per_hour: float
   price_as_of: str
   priced_by: str
@@ -51,14 +53,18 @@ class Chip:
         )
 
 
+_AS_OF = "2025-06"
+
+
 def _tpu(name: str, tflops: float, gib: int, dollars: float) -> Chip:
   return Chip(
     name=name,
     peak_flops=tflops * 1e12,
     memory_bytes=gib * 2**30,
     specified_by=f"Google Cloud documentation, TPU {name}",
+    specified_as_of=_AS_OF,
     dollars_per_hour=dollars,
-    price_as_of="2025-06",
+    price_as_of=_AS_OF,
     priced_by="Google Cloud, Cloud TPU pricing, a US region, a chip-hour",
     scoring_efficiency=(0.30, 0.60),
     training_efficiency=(0.25, 0.55),
@@ -71,8 +77,9 @@ def _gpu(name: str, gb: int, dollars: float, instance: str) -> Chip:
     peak_flops=989e12,
     memory_bytes=gb * 10**9,
     specified_by=f"NVIDIA data sheet, {name} SXM, without sparsity",
+    specified_as_of=_AS_OF,
     dollars_per_hour=dollars,
-    price_as_of="2025-06",
+    price_as_of=_AS_OF,
     priced_by=f"AWS EC2, {instance}, a US region, an eighth of an instance",
     scoring_efficiency=(0.25, 0.50),
     training_efficiency=(0.20, 0.45),

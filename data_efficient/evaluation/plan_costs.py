@@ -108,6 +108,7 @@ def price(chip: chips.Chip) -> dict[str, Any]:
     "peak_flops": chip.peak_flops,
     "memory_bytes": chip.memory_bytes,
     "specified_by": chip.specified_by,
+    "specified_as_of": chip.specified_as_of,
     "dollars_per_hour": chip.dollars_per_hour,
     "price_as_of": chip.price_as_of,
     "priced_by": chip.priced_by,

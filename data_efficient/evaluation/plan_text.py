@@ -104,7 +104,8 @@ def _sources(plan: Mapping) -> Iterator[str]:
     yield (
       f"  {chip['chip']}: ${chip['dollars_per_hour']:.2f} a chip-hour"
       f" ({chip['priced_by']}{as_of}); {chip['peak_flops'] / 1e12:.0f} TFLOP/s"
-      f" bf16, {chip['memory_bytes'] / 2**30:.0f} GiB ({chip['specified_by']})"
+      f" bf16, {chip['memory_bytes'] / 2**30:.0f} GiB ({chip['specified_by']},"
+      f" {chip['specified_as_of']})"
     )
   for note in plan["notes"]:
     yield f"Note: {note}"

@@ -9,7 +9,7 @@ import pytest
 
 from data_efficient import gin_config, main
 from data_efficient.data import preprocessors, vocabularies
-from data_efficient.evaluation import plan_calibration, plan_memory
+from data_efficient.evaluation import chips, plan_calibration, plan_memory
 from tests.evaluation import planned
 
 SMALL = {"JUDGE_SIZE": "small", "MODEL_SIZE": "small"}
@@ -48,6 +48,15 @@ def test_the_papers_plan_needs_no_file(tmp_path, capsys):
       low, high = row["dollars"]
       assert 0 < low < high
       assert row["memory_source"] == "formula"
+  for work, spent, efficiency in (
+    ("scoring", "flops", "scoring_efficiency"),
+    ("training", "executed_flops", "training_efficiency"),
+  ):
+    for row, chip in zip(plan[work]["chips"], chips.CHIPS, strict=True):
+      at_peak = plan[work][spent] / chip.peak_flops / 3600
+      low, high = getattr(chip, efficiency)
+      assert row["efficiency"] == [low, high]
+      assert row["chip_hours"] == pytest.approx([at_peak / high, at_peak / low])
   text = capsys.readouterr().out
   assert "364M records, 184B tokens (stated)" in text
   assert "by formula" in text and "upper bound" in text
@@ -128,7 +137,9 @@ def test_a_corpus_is_planned_and_calibrated(
   assert plan["training"]["this_machine"]["hours"] == 1000 * 0.5 / 3600
   (row,) = plan["scoring"]["chips"]
   assert row["dollars"] == [hours * 0.5 for hours in row["chip_hours"]]
-  assert plan["amortisation"]["hours of this machine"]
+  shares = plan["amortisation"]["hours of this machine"]
+  trained = plan["training"]["this_machine"]["hours"]
+  assert shares["share_of_one_run"] == pytest.approx(both / trained)
   text = capsys.readouterr().out
   assert "this machine (1 × cpu)" in text and "given in gin" in text
 

@@ -2,6 +2,7 @@
 """Hours, dollars, shares, memory: by hand."""
 
 import dataclasses
+import datetime
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from data_efficient.evaluation import (
   chips,
+  plan_calibration,
   plan_costs,
   plan_memory,
   plan_scoring,
@@ -22,10 +24,40 @@ FITS = plan_memory.Memory(2.0**30, plan_memory.FORMULA, 1, True)
 def test_every_chip_is_dated_and_has_a_source():
   for chip in chips.CHIPS:
     assert chip.priced_by and chip.specified_by
-    assert len(chip.price_as_of) == len("2025-06")
+    for date in (chip.price_as_of, chip.specified_as_of):
+      assert datetime.date.fromisoformat(f"{date}-01").year >= 2025
+    assert plan_costs.price(chip) == {
+      name if name != "name" else "chip": value
+      for name, value in dataclasses.asdict(chip).items()
+      if "efficiency" not in name
+    }
     low, high = chip.training_efficiency
     # Training talks more between chips, and has an optimizer.
     assert high <= chip.scoring_efficiency[1] and low < high
+
+
+def test_no_figure_of_a_chip_changes_without_its_date():
+  """Written down a second time: bf16 TFLOP/s, bytes, US$ of a whole host."""
+  found = {
+    chip.name: (
+      chip.peak_flops / 1e12,
+      chip.memory_bytes,
+      chip.dollars_per_hour * (4 if chip.name == "v5p" else 8),
+      chip.specified_as_of,
+      chip.price_as_of,
+    )
+    for chip in chips.CHIPS
+  }
+  dates = ("2025-06", "2025-06")
+  # A GPU's price is an eighth of its instance's, to the cent.
+  cents = pytest.approx
+  assert found == {
+    "v5e": (197, 16 * 2**30, cents(9.60), *dates),
+    "v5p": (459, 95 * 2**30, cents(16.80), *dates),
+    "v6e": (918, 32 * 2**30, cents(21.60), *dates),
+    "H100": (989, 80 * 10**9, cents(55.04, abs=0.04), *dates),
+    "H200": (989, 141 * 10**9, cents(63.30, abs=0.04), *dates),
+  }
 
 
 def test_prices_may_be_given():
@@ -83,6 +115,44 @@ def test_the_papers_trade():
 def _work(network, rows, length):
   batch = plan_scoring.Batches(1.0, np.ones((rows, length), np.int32))
   return plan_scoring.Work(network, ((1,),), [batch], 1.0, 1.0, 0.0)
+
+
+def test_figures_of_scoring_and_training():
+  batches = [
+    plan_scoring.Batches(2.5, np.ones((4, 16), np.int32)),
+    plan_scoring.Batches(10.0, np.ones((2, 32), np.int32)),
+  ]
+  work = plan_scoring.Work(planned.WIDE, ((1,),), batches, 8.0, 6.0, 0.0)
+  found = plan_costs.scoring(work, "flan")
+  assert (found["judge"], found["flops"], found["steps"]) == ("flan", 8.0, 12.5)
+  assert found["padding_share"] == 0.25
+  assert found["shapes"] == [
+    {"rows": 4, "length": 16, "steps": 2.5},
+    {"rows": 2, "length": 32, "steps": 10.0},
+  ]
+  run = dataclasses.replace(
+    planned.TRAINING, network=dataclasses.replace(planned.WIDE, remat="full")
+  )
+  found = plan_costs.training(run)
+  assert found["flops"] == run.flops.model
+  assert found["executed_flops"] == run.flops.executed > found["flops"]
+  assert found["tokens"] == 16 * 8 * 64
+
+
+def test_figures_of_this_machine_are_hours():
+  scored = plan_calibration.Scoring(7200.0, 1800.0, False, "steps")
+  assert plan_costs.here_scoring(scored) == {
+    "hours": 2.5,
+    "device_hours": 2.0,
+    "host_hours": 0.5,
+    "overlapped": False,
+    "measured": "steps",
+  }
+  trained = plan_calibration.Training(900.0, "rows")
+  assert plan_costs.here_training(trained) == {
+    "hours": 0.25,
+    "measured": "rows",
+  }
 
 
 def test_a_copy_is_shared_by_as_few_chips_as_hold_it():
