@@ -2,8 +2,9 @@
 """Several answers in one pass: their log-probabilities after one prompt.
 
 An encoder–decoder reads the prompt once; all answers stand side by side in
-one row of the decoder, as packed examples do. A decoder-only model is asked
-once for each beginning that answers of several pieces share.
+one row of the decoder, as packed examples do. A decoder-only model goes on
+from what it keeps of the prompt, once for each beginning that answers of
+several pieces share; one without such a cache reads the prompt each time.
 """
 
 import functools
@@ -16,7 +17,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from data_efficient.kernels import answer
-from data_efficient.models import decoder_only, encoder_decoder, networks
+from data_efficient.models import (
+  decoder,
+  decoder_only,
+  encoder_decoder,
+  networks,
+)
 
 # T5 starts decoding from the padding id.
 _START = 0
@@ -85,12 +91,14 @@ def log_probabilities(
 
   Args:
     parameters: of the network.
-    tokens: prompts padded with 0: behind them for an encoder–decoder, in front
-      for a decoder-only network.
+    tokens: prompts, padded with the judge's `padding`: behind them for an
+      encoder–decoder, in front for a decoder-only network.
     network: an encoder–decoder or a decoder-only network.
     answers: pieces of each answer.
   """
-  if isinstance(network, decoder_only.DecoderOnlyConfig):
+  if isinstance(network, decoder.DecoderConfig):
+    found = _remembered(parameters, tokens, network, answers)
+  elif isinstance(network, decoder_only.DecoderOnlyConfig):
     found = _continued(parameters, tokens, network, answers)
   else:
     found = _decoded(parameters, tokens, network, answers)
@@ -149,6 +157,35 @@ def _continued(
   return [
     answer.log_probability(
       by_beginning[tuple(pieces[:-1])], np.array(pieces, np.int32)
+    )
+    for pieces in answers
+  ]
+
+
+def _remembered(
+  parameters, tokens, network: decoder.DecoderConfig, answers
+) -> list[Array]:
+  tokens = jnp.asarray(tokens)
+
+  def run(module):
+    states, past = module.read(tokens, tokens >= 0)
+    first = module.head(states[:, -1:])
+
+    def logits(beginning: Pieces) -> Array:
+      if not beginning:
+        return first
+      known = jnp.array(beginning, jnp.int32)
+      known = jnp.broadcast_to(known, (tokens.shape[0], len(beginning)))
+      states, _ = module.read(known, jnp.ones(known.shape, bool), past)
+      return jnp.concatenate([first, module.head(states)], axis=1)
+
+    beginnings = dict.fromkeys(tuple(pieces[:-1]) for pieces in answers)
+    return {beginning: logits(beginning) for beginning in beginnings}
+
+  found = network.module().apply({"params": parameters}, method=run)
+  return [
+    answer.log_probability(
+      found[tuple(pieces[:-1])], np.array(pieces, np.int32)
     )
     for pieces in answers
   ]

@@ -10,14 +10,14 @@ of several pieces is the sum of its teacher-forced pieces.
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from data_efficient.models import decoder_only
-from data_efficient.scorers import answers, batching, interface, judges, runner
+from data_efficient.scorers import answers, batching, interface, judged
 from data_efficient.scorers.questions import Question
 
 
@@ -47,7 +47,7 @@ class Readout(enum.StrEnum):
 
 
 class _Notes(NamedTuple):
-  statuses: list[str]
+  reasons: list[str | None]
   # Which text a window is of, in the order of `items` of the batches.
   texts: np.ndarray
   items: list[list[int]]
@@ -55,7 +55,7 @@ class _Notes(NamedTuple):
 
 
 @dataclasses.dataclass(kw_only=True)
-class AskLlm:
+class AskLlm(judged.Judged):
   """Scores texts by the judge's log P(yes).
 
   The columns: "score"; "log_p_WORD" for both answers in three casings, as
@@ -63,73 +63,34 @@ class AskLlm:
   the text were judged, and "windows", in how many pieces.
 
   Attributes:
-    judge: the model that is asked.
-    question: what it is asked; part of the score set's identity.
-    windows: what is judged of a long document.
-    max_windows: windows of a document at most; a longer one is judged by so
-      many, spread evenly over it.
+    question: what the judge is asked; part of the score set's identity.
     readout: which number is the score.
-    length_step: inputs are padded to a multiple of this many tokens: together
-      with `batch_tokens` it fixes the shapes, so that a document's score does
-      not depend on its neighbours.
-    batch_tokens: tokens of a batch, padding included.
-    part_records: records a part of the score set.
-    name: the sampler's name in tables.
   """
 
-  judge: judges.Judge
   question: Question
-  windows: str
-  max_windows: int
   readout: str
-  length_step: int
-  batch_tokens: int
-  part_records: int
   name: str = "ask_llm"
-
-  reads = interface.Reads.TEXT
 
   def __post_init__(self):
     """Raises ValueError where judge, vocabulary and prompt do not fit."""
     self.windows = Windows(self.windows)
     self.readout = Readout(self.readout)
-    judges.check_vocabulary(self.judge, self.question.tokenizer)
-    self._left = isinstance(self.judge.network, decoder_only.DecoderOnlyConfig)
+    self.check(self.question.tokenizer)
+    self._left = self.judge.decoder_only
     if self.question.prompt.continued != self._left:
-      family = "decoder-only" if self._left else "encoder–decoder"
       raise ValueError(
-        f"the judge is a {family} network, but the prompt's answer "
+        f"the judge is a {self.judge.family} network, but the prompt's answer "
         f"{'is a text of its own' if self._left else 'continues the prompt'}: "
         f"use prompts.ask_llm{'_continued' if self._left else ''}()"
       )
-    if self.max_windows < 1:
-      raise ValueError(f"max_windows = {self.max_windows}: expected at least 1")
-    self._buckets = batching.Buckets(
-      longest=self.question.max_input_tokens,
-      step=self.length_step,
-      batch_tokens=self.batch_tokens,
-    )
+    self._buckets = self.buckets(self.question.max_input_tokens)
 
   def identity(self) -> dict:
     """All that a score depends on."""
-    return {
-      "name": self.name,
-      "judge": self.judge.identity(),
+    return super().identity() | {
       "question": self.question.identity(),
-      "windows": str(self.windows),
-      "max_windows": self.max_windows,
       "readout": str(self.readout),
-      "length_step": self.length_step,
-      "batch_tokens": self.batch_tokens,
-      "devices": self.judge.layout(),
     }
-
-  def prepare(self, read: interface.Read) -> None:
-    """Nothing: a judge needs no pass over the corpus."""
-
-  def score(self, batch: Sequence[str]) -> interface.Scores:
-    """The scores of `n` texts; see the class for the columns."""
-    return runner.score(self, batch)
 
   def pack(self, batch: Sequence[str]) -> interface.Packed:
     """Prompts of all windows of the texts, in padded batches."""
@@ -143,17 +104,15 @@ class AskLlm:
       [len(ids) for ids in inputs], multiple=self.judge.rows_multiple
     )
     notes = _Notes(
-      [
-        interface.SCORED if pieces else interface.unscorable("empty")
-        for pieces in documents
-      ],
+      [None if pieces else "empty" for pieces in documents],
       np.array(texts, int),
       [made.items for made in planned],
       np.array([len(pieces) for pieces in documents], np.int32),
     )
-    arrays = [
-      batching.padded(inputs, made, left=self._left) for made in planned
-    ]
+    pad = functools.partial(
+      batching.padded, left=self._left, padding=self.judge.padding
+    )
+    arrays = [pad(inputs, made) for made in planned]
     return interface.Packed(arrays, notes)
 
   def step(self, arrays: np.ndarray) -> jax.Array:
@@ -177,12 +136,6 @@ class AskLlm:
       values[items] = found[: len(items)]
     windows = np.column_stack([self._read(values), values])
     texts, counts = self._merged(windows, notes)
-    statuses = [
-      interface.unscorable("non-finite")
-      if status == interface.SCORED and not np.isfinite(row).all()
-      else status
-      for status, row in zip(notes.statuses, texts, strict=True)
-    ]
     columns = {
       "score": texts[:, 0],
       **{
@@ -192,7 +145,7 @@ class AskLlm:
       "document_tokens": notes.lengths,
       "windows": counts,
     }
-    return interface.Scores(statuses, columns)
+    return interface.Scores(judged.statuses(notes.reasons, texts), columns)
 
   def _document(self, text: str) -> list[int]:
     return self.question.document(text, whole=self.windows != Windows.HEAD)
@@ -210,7 +163,7 @@ class AskLlm:
     self, windows: np.ndarray, notes: _Notes
   ) -> tuple[np.ndarray, np.ndarray]:
     """One row a text, its score first, and how many windows it had."""
-    texts = len(notes.statuses)
+    texts = len(notes.reasons)
     merged = np.full((texts, windows.shape[1]), np.nan, np.float32)
     counts = np.bincount(notes.texts, minlength=texts).astype(np.int32)
     ends = np.cumsum(counts)

@@ -104,17 +104,19 @@ def padded(
   *,
   length: int | None = None,
   left: bool = False,
+  padding: int = 0,
 ) -> np.ndarray:
-  """Token ids int32 [rows, length] of a batch's sequences, padded with 0.
+  """Token ids int32 [rows, length] of a batch's sequences, padded.
 
   Args:
     sequences: all sequences; those of `batch.items` are taken.
     batch: of which rows.
     length: of the rows; the batch's by default.
     left: padding goes before the tokens and not after them.
+    padding: its id.
   """
   length = batch.length if length is None else length
-  tokens = np.zeros((batch.rows, length), np.int32)
+  tokens = np.full((batch.rows, length), padding, np.int32)
   for row, item in zip(tokens, batch.items, strict=False):
     pieces = sequences[item]
     if left:

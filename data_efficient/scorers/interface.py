@@ -25,6 +25,9 @@ class Reads(enum.Enum):
 
   TEXT = "text"
   EMBEDDING = "embedding"
+  # Structured arrays: "record", int64, the record's number in the corpus, and
+  # "vector" [d].
+  NUMBERED_EMBEDDING = "numbered_embedding"
 
 
 class Scores(NamedTuple):

@@ -12,7 +12,13 @@ import xxhash
 from jax.sharding import Mesh
 
 from data_efficient import processes
-from data_efficient.models import checkpoints, networks, partitioning
+from data_efficient.models import (
+  checkpoints,
+  decoder,
+  decoder_only,
+  networks,
+  partitioning,
+)
 from data_efficient.models.tokenizers import Tokenizer
 
 STAND_IN = "stand_in"
@@ -45,6 +51,27 @@ class Judge:
   def layout(self) -> dict[str, int]:
     """How many devices a batch and the parameters are split over."""
     return dict(self.mesh.shape) if self.mesh else {"data": 1, "model": 1}
+
+  @property
+  def decoder_only(self) -> bool:
+    """Whether it reads inputs and answer in one row, padded on the left."""
+    kinds = (decoder.DecoderConfig, decoder_only.DecoderOnlyConfig)
+    return isinstance(self.network, kinds)
+
+  @property
+  def starts(self) -> bool:
+    """Whether its decoder begins with id 0, which is padding, too."""
+    return not isinstance(self.network, decoder.DecoderConfig)
+
+  @property
+  def padding(self) -> int:
+    """The id of padding: −1 where 0 is a piece like any other, else 0."""
+    return 0 if self.starts else -1
+
+  @property
+  def family(self) -> str:
+    """What its architecture is called."""
+    return "decoder-only" if self.decoder_only else "encoder–decoder"
 
   @property
   def rows_multiple(self) -> int:
@@ -107,11 +134,23 @@ def load(
 
 
 def check_vocabulary(judge: Judge, tokenizer: Tokenizer) -> None:
-  """Raises ValueError where a tokenizer has ids that the judge does not."""
+  """Compares a tokenizer with the judge's network.
+
+  Raises:
+    ValueError: it has ids that the network has not, or the network takes an
+      ordinary piece for padding.
+  """
   if tokenizer.size > judge.network.vocab_size:
     raise ValueError(
       f"the vocabulary has {tokenizer.size} ids, the judge's network "
       f"{judge.network.vocab_size}: name the judge's own vocabulary"
+    )
+  piece = tokenizer.piece_of_zero
+  if judge.padding == 0 and piece is not None:
+    raise ValueError(
+      f"id 0 of the vocabulary is the ordinary piece {piece!r}, but a judge of"
+      " this family takes 0 for padding and would not see it: use a tokenizer"
+      " (and a checkpoint) whose id 0 is a special token"
     )
 
 

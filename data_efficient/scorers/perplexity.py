@@ -17,16 +17,13 @@ import jax
 import numpy as np
 import xxhash
 
-from data_efficient.models import decoder_only
 from data_efficient.models.tokenizers import Tokenizer
 from data_efficient.scorers import (
-  batching,
   defences,
   interface,
-  judges,
+  judged,
   objectives,
   questions,
-  runner,
   teacher_forcing,
 )
 
@@ -65,7 +62,7 @@ class _Notes(NamedTuple):
 
 
 @dataclasses.dataclass(kw_only=True)
-class Perplexity:
+class Perplexity(judged.Judged):
   """Scores texts by their mean log-likelihood, in nats a target token.
 
   The columns: "score"; "log_likelihood", the sum over all target tokens;
@@ -74,58 +71,34 @@ class Perplexity:
   blank, or has fewer tokens than its objective needs, is unscorable.
 
   Attributes:
-    judge: the network that predicts.
-    tokenizer: its tokenizer.
-    objective: what it predicts; part of the score set's identity.
-    max_input_tokens: length of what the network reads: of the encoder's input,
-      or of the whole sequence of a decoder-only network; ends included. How
-      much text that is follows from the objective.
-    windows: what is read of a long text.
-    max_windows: windows of a text at most; of a longer one so many are read,
-      spread evenly over it.
-    length_step: inputs are padded to a multiple of this many tokens: together
-      with `batch_tokens` it fixes the shapes, so that a text's score does not
-      depend on its neighbours.
-    batch_tokens: tokens of a batch's inputs, padding included.
-    part_records: records a part of the score set.
-    name: the sampler's name in tables.
+    tokenizer: the judge's tokenizer.
+    objective: what the judge predicts; part of the score set's identity.
+    max_input_tokens: length of what it reads: of the encoder's input, or of
+      the whole sequence of a decoder-only network; ends included. How much
+      text that is follows from the objective.
   """
 
-  judge: judges.Judge
   tokenizer: Tokenizer
   objective: objectives.Objective
   max_input_tokens: int
-  windows: str
-  max_windows: int
-  length_step: int
-  batch_tokens: int
-  part_records: int
   name: str = "perplexity"
-
-  reads = interface.Reads.TEXT
 
   def __post_init__(self):
     """Raises ValueError where network, vocabulary and objective do not fit."""
     self.windows = Windows(self.windows)
-    judges.check_vocabulary(self.judge, self.tokenizer)
-    alone = isinstance(self.judge.network, decoder_only.DecoderOnlyConfig)
+    self.check(self.tokenizer)
+    alone = self.judge.decoder_only
     if self.objective.decoder_only != alone:
-      family = "decoder-only" if alone else "encoder–decoder"
       raise ValueError(
         f"the objective {self.objective.identity()['name']} is not for "
-        f"{family} networks: use objectives."
+        f"{self.judge.family} networks: use objectives."
         f"{'CausalLm' if alone else 'SpanCorruption or PrefixLm'}"
       )
-    if self.max_windows < 1:
-      raise ValueError(f"max_windows = {self.max_windows}: expected at least 1")
     self._shapes = teacher_forcing.Shapes(
       objective=self.objective,
       tokenizer=self.tokenizer,
-      buckets=batching.Buckets(
-        longest=self.max_input_tokens,
-        step=self.length_step,
-        batch_tokens=self.batch_tokens,
-      ),
+      buckets=self.buckets(self.max_input_tokens),
+      padding=self.judge.padding,
     )
     if self.window_tokens < _LEAST_WINDOW:
       raise ValueError(
@@ -141,25 +114,11 @@ class Perplexity:
 
   def identity(self) -> dict:
     """All that a score depends on."""
-    return {
-      "name": self.name,
-      "judge": self.judge.identity(),
+    return super().identity() | {
       "vocabulary": self.tokenizer.fingerprint,
       "objective": self.objective.identity(),
       "max_input_tokens": self.max_input_tokens,
-      "windows": str(self.windows),
-      "max_windows": self.max_windows,
-      "length_step": self.length_step,
-      "batch_tokens": self.batch_tokens,
-      "devices": self.judge.layout(),
     }
-
-  def prepare(self, read: interface.Read) -> None:
-    """Nothing: a network needs no pass over the corpus."""
-
-  def score(self, batch: Sequence[str]) -> interface.Scores:
-    """The scores of `n` texts; see the class for the columns."""
-    return runner.score(self, batch)
 
   def pack(self, batch: Sequence[str]) -> interface.Packed:
     """Examples of all windows of the texts, in padded batches."""
@@ -167,7 +126,7 @@ class Perplexity:
     examples, owners = [], []
     for number, text in enumerate(texts):
       for window in text.windows:
-        made = self.objective.examples(window, self.tokenizer)
+        made = self._examples(window)
         examples += made
         owners += [number] * len(made)
     planned = self._shapes.batches(examples, multiple=self.judge.rows_multiple)
@@ -204,19 +163,25 @@ class Perplexity:
     targets = np.bincount(notes.texts, weights=notes.targets, minlength=count)
     asked = np.array([reason is None for reason in notes.reasons], bool)
     sums = np.where(asked, sums, np.nan)
-    statuses = [
-      interface.unscorable(reason or "non-finite")
-      if reason or not np.isfinite(total)
-      else interface.SCORED
-      for reason, total in zip(notes.reasons, sums, strict=True)
-    ]
     columns = {
       "score": (sums / np.maximum(targets, 1)).astype(np.float32),
       "log_likelihood": sums.astype(np.float32),
       "target_tokens": targets.astype(np.int32),
       "document_tokens": notes.seen,
     }
-    return interface.Scores(statuses, columns)
+    return interface.Scores(judged.statuses(notes.reasons, sums), columns)
+
+  def _examples(self, window: objectives.Window) -> list[objectives.Example]:
+    made = self.objective.examples(window, self.tokenizer)
+    if self.judge.starts:
+      return made
+    # What nothing stands before cannot be predicted.
+    return [
+      one
+      if one.inputs
+      else objectives.Example(one.targets[:1], one.targets[1:])
+      for one in made
+    ]
 
   def _text(self, text: str) -> _Text:
     """The windows of a text that the objective can be asked about."""

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from data_efficient.kernels import likelihood
-from data_efficient.models import networks
+from data_efficient.models import decoder, networks
 from data_efficient.models.tokenizers import Tokenizer
 from data_efficient.scorers import batching, objectives
 
@@ -28,6 +28,7 @@ class Shapes:
     tokenizer: of their tokens.
     buckets: of what is read: an encoder's inputs, or inputs and targets of a
       decoder-only network.
+    padding: id of padding.
 
   Raises:
     ValueError: the objective's, for this tokenizer or these lengths.
@@ -39,8 +40,10 @@ class Shapes:
     objective: objectives.Objective,
     tokenizer: Tokenizer,
     buckets: batching.Buckets,
+    padding: int = 0,
   ):
     self._objective, self._buckets = objective, buckets
+    self._padding = padding
     # By the tokens of a window, from the fewest to the most that fit.
     self._lengths: list[objectives.Lengths] = []
     while True:
@@ -88,10 +91,11 @@ class Shapes:
     self, examples: Sequence[objectives.Example], made: batching.Batch
   ) -> dict[str, np.ndarray]:
     joined = [[*inputs, *targets] for inputs, targets in examples]
-    tokens = batching.padded(joined, made)
+    tokens = batching.padded(joined, made, padding=self._padding)
     given = np.zeros((made.rows, 1), int)
     given[: len(made.items), 0] = [len(examples[n].inputs) for n in made.items]
-    counted = (tokens > 0) & (np.arange(made.length) >= given)
+    counted = tokens != self._padding
+    counted &= np.arange(made.length) >= given
     return {"decoder_target_tokens": tokens, "counted": counted}
 
   def _read(self, lengths: objectives.Lengths) -> int:
@@ -113,11 +117,32 @@ def log_likelihoods(
   Args:
     parameters: of the network.
     batch: "decoder_target_tokens" int [b, t], "counted" bool [b, t], and the
-      "encoder_input_tokens" int [b, s] of an encoder–decoder; padded with 0.
+      "encoder_input_tokens" int [b, s] of an encoder–decoder; padded. A
+      `decoder.DecoderConfig` has no start: without something that is given,
+      the first target of a row is not counted.
     network: an encoder–decoder or a decoder-only network.
   """
+  if isinstance(network, decoder.DecoderConfig):
+    return _without_start(parameters, batch, network)
   targets = batch["decoder_target_tokens"]
   shifted = jnp.pad(targets, ((0, 0), (1, 0)))[:, :-1]
   features = {**batch, "decoder_input_tokens": shifted}
   logits = networks.logits(network, parameters, features, dropout=None)
   return likelihood.sequence_log_likelihoods(logits, targets, batch["counted"])
+
+
+def _without_start(
+  parameters: networks.Parameters,
+  batch: Mapping[str, Any],
+  network: decoder.DecoderConfig,
+) -> Float[Array, " b"]:
+  tokens = jnp.asarray(batch["decoder_target_tokens"])
+  targets = jnp.maximum(tokens[:, 1:], 0)
+  features = {
+    "decoder_input_tokens": tokens[:, :-1],
+    "decoder_target_tokens": targets,
+  }
+  logits = networks.logits(network, parameters, features, dropout=None)
+  return likelihood.sequence_log_likelihoods(
+    logits, targets, batch["counted"][:, 1:]
+  )

@@ -20,6 +20,7 @@ class Words:
 
   eos_id = 1
   begin_ids = ()
+  piece_of_zero = None
   size = 1000
   fingerprint = "words"
 

@@ -50,13 +50,14 @@ def test_a_decoder_only_judge_is_padded_on_the_left(language_model):
   )
 
 
-@pytest.mark.parametrize("family", ["encoder_decoder", "decoder_only"])
+@pytest.mark.parametrize("family", ["encoder_decoder", "decoder_only", "llama"])
 def test_a_score_does_not_depend_on_neighbours_order_or_padding(
   judge, language_model, family
 ):
   judge, prompt = {
     "encoder_decoder": (judge, asked.PROMPT),
     "decoder_only": (language_model, asked.CONTINUED),
+    "llama": (asked.judge(asked.LLAMA), asked.CONTINUED),
   }[family]
   question = asked.question(prompt=prompt)
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small judge, a vocabulary of letters, and slow answers to compare with."""
 
+import functools
+
 import jax
 import numpy as np
 
-from data_efficient.models import decoder_only
+from data_efficient.models import decoder, decoder_only
 from data_efficient.models import networks as models
 from data_efficient.models.tokenizers import TokenizerError
 from data_efficient.scorers import (
@@ -28,6 +30,7 @@ LANGUAGE_MODEL = decoder_only.DecoderOnlyConfig(
   dropout_rate=0.0,
   embedding_init_stddev=1.0,
 )
+LLAMA = networks.llama(vocab_size=64)
 PROMPT = prompts.Prompt(
   before="<<", after=">> Q?", positive="yes", negative="no"
 )
@@ -45,6 +48,7 @@ class Letters:
 
   eos_id = 1
   begin_ids = ()
+  piece_of_zero = None
   size = 64
   fingerprint = "letters"
 
@@ -63,11 +67,11 @@ def judge(network=CONFIG) -> judges.Judge:
 
 
 def question(
-  max_input_tokens=24, prompt=PROMPT, steps=()
+  max_input_tokens=24, prompt=PROMPT, steps=(), tokenizer=None
 ) -> questions.Question:
   return questions.Question(
     prompt=prompt,
-    tokenizer=Letters(),
+    tokenizer=tokenizer or Letters(),
     max_input_tokens=max_input_tokens,
     defence=defences.Defence(steps=steps),
   )
@@ -101,11 +105,19 @@ def _last_logits(judge, inputs, known) -> np.ndarray:
   if isinstance(judge.network, decoder_only.DecoderOnlyConfig):
     tokens = np.array([[0, *inputs, *known]], np.int32)
     batch = {"decoder_input_tokens": tokens}
+  elif isinstance(judge.network, decoder.DecoderConfig):
+    tokens = np.array([[*inputs, *known]], np.int32)
+    batch = {"decoder_input_tokens": tokens}
   else:
     batch = {
       "encoder_input_tokens": np.array([inputs], np.int32),
       "decoder_input_tokens": np.array([[0, *known]], np.int32),
     }
   batch["decoder_target_tokens"] = np.ones_like(batch["decoder_input_tokens"])
-  logits = models.logits(judge.network, judge.parameters, batch, dropout=None)
-  return np.asarray(logits[0, -1], np.float64)
+  return np.asarray(_logits(judge.parameters, batch, judge.network), np.float64)
+
+
+# Compiled whole: operation by operation takes ten times as long.
+@functools.partial(jax.jit, static_argnames="network")
+def _logits(parameters, batch, network):
+  return models.logits(network, parameters, batch, dropout=None)[0, -1]

@@ -62,6 +62,7 @@ class Words:
   """A piece a word; counts the characters that it was given."""
 
   eos_id, begin_ids, size, fingerprint = 1, (), 1000, "words"
+  piece_of_zero = None
 
   def __init__(self):
     self.characters = 0
