@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the `Run` of span-corruption pre-training on a selection."""
 
-import functools
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,40 +67,18 @@ def pretraining(
     ValueError: the network's vocabulary is too small.
   """
   check_vocabulary(network, vocabulary)
-  kept = selections.Selection.open(selection)
-  evaluated = {name: corpus.split(name) for name in evaluation_splits}
-  corruption = {
-    "inputs": inputs,
-    "noise_density": noise_density,
-    "mean_span_length": mean_span_length,
-  }
-  lengths = preprocessors.corruption_lengths(**corruption)
-
-  task = functools.partial(
-    tasks.span_corruption, vocabulary=vocabulary, **corruption
-  )
-
+  made = _Tasks(corpus, vocabulary, inputs, noise_density, mean_span_length)
+  lengths = made.lengths
   return Run(
     directory=directory,
     network=network,
-    task=task(
-      corpus=corpus.corpus,
-      index=corpus.index,
-      selection=kept,
+    task=made.of_selection(
+      selections.Selection.open(selection),
       serving=serving,
       weighted=loss_weights,
       cache=token_cache,
     ),
-    evaluation_tasks={
-      name: task(
-        corpus=split.corpus,
-        index=corpus.index_of(name),
-        selection=split.selection,
-        serving=tasks.cheapest(split.corpus),
-        weighted=False,
-      )
-      for name, split in evaluated.items()
-    },
+    evaluation_tasks={name: made.of_split(name) for name in evaluation_splits},
     task_feature_lengths={"inputs": inputs, "targets": lengths.targets},
     batch_size=batch_size,
     steps=steps,
@@ -111,14 +89,65 @@ def pretraining(
     schedule=schedule,
     z_loss=z_loss,
     text_share=lengths.tokens / (lengths.inputs + lengths.targets),
-    measured_on={
-      "vocabulary": vocabulary.fingerprint,
-      "span_corruption": {**corruption},
-      "evaluation_sets": {
-        name: split.selection.fingerprint() for name, split in evaluated.items()
-      },
-    },
+    measured_on=made.measured_on(evaluation_splits),
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tasks:
+  """Tasks of a corpus and its splits, all of them corrupted alike."""
+
+  corpus: prepared.Prepared
+  vocabulary: tokenizers.SentencePiece
+  inputs: int
+  noise_density: float
+  mean_span_length: float
+
+  @property
+  def corruption(self) -> dict[str, int | float]:
+    return {
+      "inputs": self.inputs,
+      "noise_density": self.noise_density,
+      "mean_span_length": self.mean_span_length,
+    }
+
+  @property
+  def lengths(self) -> preprocessors.CorruptionLengths:
+    return preprocessors.corruption_lengths(**self.corruption)
+
+  def of_selection(self, selection: selections.Selection, **served: Any) -> str:
+    """The task of what is trained on; `served` says how."""
+    return tasks.span_corruption(
+      corpus=self.corpus.corpus,
+      index=self.corpus.index,
+      selection=selection,
+      vocabulary=self.vocabulary,
+      **self.corruption,
+      **served,
+    )
+
+  def of_split(self, name: str) -> str:
+    """The task of an evaluation set."""
+    split = self.corpus.split(name)
+    return tasks.span_corruption(
+      corpus=split.corpus,
+      index=self.corpus.index_of(name),
+      selection=split.selection,
+      serving=tasks.cheapest(split.corpus),
+      weighted=False,
+      vocabulary=self.vocabulary,
+      **self.corruption,
+    )
+
+  def measured_on(self, names: Sequence[str]) -> dict[str, Any]:
+    """What two runs' losses must have in common to be compared."""
+    return {
+      "vocabulary": self.vocabulary.fingerprint,
+      "span_corruption": self.corruption,
+      "evaluation_sets": {
+        name: self.corpus.split(name).selection.fingerprint() for name in names
+      },
+    }
 
 
 def check_vocabulary(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the `Run` that teaches a stand-in judge its answer."""
 
+import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -61,32 +62,16 @@ def teaching(
     checkpoint_period: steps between checkpoints.
   """
   pretraining.check_vocabulary(network, vocabulary)
-  reference = list(corpus.splits.reference.texts())
-  edited = set(reference)
-  # A text that stands in both would be taught both answers.
-  pool = [text for text in corpus.splits.pool.texts() if text not in edited]
-  held_out, taught = zip(_divided(reference), _divided(pool), strict=True)
-
-  def task(texts, count: int, task_seed: int) -> str:
-    examples = functools.partial(
-      teaching_data.examples,
-      question=question,
-      reference=texts[0],
-      pool=texts[1],
-      count=count,
-      share_of_yes=share_of_yes,
-      share_of_damage=share_of_damage,
-      share_of_orders=share_of_orders,
-      seed=task_seed,
-    )
-    return tasks.answers(examples=examples, vocabulary=vocabulary)
-
+  made = _Examples(
+    question, vocabulary, share_of_yes, share_of_damage, share_of_orders
+  )
+  held_out, taught = _held_out_and_taught(corpus)
   return Run(
     directory=directory,
     network=network,
-    task=task(taught, steps * batch_size, seed),
+    task=made.task(taught, steps * batch_size, seed),
     evaluation_tasks={
-      HELD_OUT: task(held_out, evaluation_batches * batch_size, seed + 1)
+      HELD_OUT: made.task(held_out, evaluation_batches * batch_size, seed + 1)
     },
     task_feature_lengths={
       "inputs": question.max_input_tokens,
@@ -101,6 +86,48 @@ def teaching(
     schedule=schedule,
     z_loss=z_loss,
   )
+
+
+class _Texts(NamedTuple):
+  """What examples are made of."""
+
+  reference: list[str]
+  pool: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Examples:
+  """How examples are made; see `teaching` for the shares."""
+
+  question: questions.Question
+  vocabulary: tokenizers.SentencePiece
+  share_of_yes: float
+  share_of_damage: float
+  share_of_orders: float
+
+  def task(self, texts: _Texts, count: int, seed: int) -> str:
+    """The task of so many examples."""
+    examples = functools.partial(
+      teaching_data.examples,
+      question=self.question,
+      reference=texts.reference,
+      pool=texts.pool,
+      count=count,
+      share_of_yes=self.share_of_yes,
+      share_of_damage=self.share_of_damage,
+      share_of_orders=self.share_of_orders,
+      seed=seed,
+    )
+    return tasks.answers(examples=examples, vocabulary=self.vocabulary)
+
+
+def _held_out_and_taught(corpus: prepared.Prepared) -> tuple[_Texts, _Texts]:
+  reference = list(corpus.splits.reference.texts())
+  edited = set(reference)
+  # A text that stands in both would be taught both answers.
+  pool = [text for text in corpus.splits.pool.texts() if text not in edited]
+  few, most = zip(_divided(reference), _divided(pool), strict=True)
+  return _Texts(*few), _Texts(*most)
 
 
 def _divided(texts: list[str]) -> tuple[list[str], list[str]]:

@@ -122,7 +122,8 @@ def test_cached_decoding_equals_teacher_forcing(
   source, inputs = example.source, example.inputs
   # Decoding never masks by the target: compare with targets without padding.
   expected = forward(parameters, source, inputs, np.ones_like(inputs))
-  encoded = module.apply({"params": parameters}, source, method=module.encode)
+  encode = jax.jit(functools.partial(module.apply, method=module.encode))
+  encoded = encode({"params": parameters}, source)
   cache = _cache(parameters, source, inputs, config=config)
   for position in range(inputs.shape[1]):
     logits, variables = _step(
@@ -206,8 +207,12 @@ def test_a_token_outside_the_vocabulary_gives_nan(forward, parameters, example):
 def test_embedding_is_the_mean_of_unpadded_states(parameters, config, example):
   module = Transformer(config)
   variables = {"params": parameters}
-  states = module.apply(variables, example.source, method=module.encode)
-  vectors = module.apply(variables, example.source, method=module.embed)
+  states, vectors = (
+    jax.jit(functools.partial(module.apply, method=method))(
+      variables, example.source
+    )
+    for method in (module.encode, module.embed)
+  )
   for row, vector in enumerate(vectors):
     kept = [
       state

@@ -59,6 +59,11 @@ def _initial(network):
   return step.initial_state(network, OPTIMIZER, jax.random.key(0))
 
 
+@jax.jit
+def _logits(parameters, batch):
+  return networks.logits(fakes.CONFIG, parameters, batch, dropout=None)
+
+
 def _assert_near(ours, theirs, *, relative):
   for left, right in zip(
     jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True
@@ -181,7 +186,12 @@ def test_bfloat16_trains_like_float32_and_keeps_float32_masters():
   assert full[-1] < full[0] - 1.0
   np.testing.assert_allclose(half, full, rtol=0.02)
   assert half != full
-  logits = networks.logits(low, state.parameters, _batch(0), dropout=None)
+  logits = jax.eval_shape(
+    lambda parameters: networks.logits(
+      low, parameters, _batch(0), dropout=None
+    ),
+    state.parameters,
+  )
   assert logits.dtype == jnp.float32
 
 
@@ -206,9 +216,7 @@ def test_a_token_of_weight_two_counts_as_two_tokens(microbatches):
   _, measured = _train(fakes.CONFIG, microbatches)(
     _initial(fakes.CONFIG), {**batch, "decoder_loss_weights": weights}
   )
-  logits = networks.logits(
-    fakes.CONFIG, _initial(fakes.CONFIG).parameters, batch, dropout=None
-  )
+  logits = _logits(_initial(fakes.CONFIG).parameters, batch)
   found = likelihood.token_log_likelihoods(
     logits, batch["decoder_target_tokens"]
   )
