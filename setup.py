@@ -48,7 +48,14 @@ setuptools.setup(
     "xm": ["xmanager"],
     # What T5X imports, beside the core (T5X itself: `make t5x`).
     "t5x": ["cached_property", "chex", "fiddle", "grain"],
-    "test": ["beartype", "grain", "hypothesis", "pytest", "ruff"],
+    "test": [
+      "beartype",
+      "grain",
+      "hypothesis",
+      "pytest",
+      "pytest-xdist",
+      "ruff",
+    ],
   },
   entry_points={
     "console_scripts": ["data-efficient = data_efficient.main:main"]

@@ -33,3 +33,12 @@ def experiment(tmp_path_factory):
   from tests import quickstarts
 
   return quickstarts.run_all(tmp_path_factory.mktemp("quickstart"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  """With several processes: tests of a file, or of `experiment`, in one."""
+  for item in items:
+    shares = "experiment" in getattr(item, "fixturenames", ())
+    group = "experiment" if shares else str(item.path)
+    item.add_marker(pytest.mark.xdist_group(group))
