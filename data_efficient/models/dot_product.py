@@ -5,6 +5,7 @@ Masks are booleans, true where a query may look at a key.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,29 +51,45 @@ def attend(
   """
   if mask is not None:
     mask = jnp.broadcast_to(mask, (query.shape[0], *mask.shape[1:]))
-  settings = {"bias": bias, "dtype": dtype, "cap": cap}
+  return _attend(_Settings(dtype, cap), query, key, value, mask, bias)
+
+
+class _Settings(NamedTuple):
+  dtype: str
+  cap: float | None
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _attend(settings, query, key, value, mask, bias) -> Queries:
   return jax.lax.platform_dependent(
     query,
     key,
     value,
     mask,
-    cpu=functools.partial(_by_example, **settings),
-    default=functools.partial(_at_once, **settings),
+    bias,
+    cpu=functools.partial(_by_example, settings),
+    default=functools.partial(_at_once, settings),
   )
 
 
-def _at_once(query, key, value, mask, **settings) -> Queries:
-  found = logits(query, key, mask=mask, **settings)
-  return mix(jax.nn.softmax(found, axis=-1), value, dtype=settings["dtype"])
+# What a backward pass needs of every example is in memory anyway.
+@_attend.defjvp
+def _derivative(settings, primals, tangents):
+  return jax.jvp(functools.partial(_at_once, settings), primals, tangents)
 
 
-def _by_example(query, key, value, mask, **settings) -> Queries:
+def _at_once(settings, query, key, value, mask, bias) -> Queries:
+  found = logits(query, key, mask=mask, bias=bias, **settings._asdict())
+  return mix(jax.nn.softmax(found, axis=-1), value, dtype=settings.dtype)
+
+
+def _by_example(settings, query, key, value, mask, bias) -> Queries:
   def one(example):
     query, key, value, mask = jax.tree.map(lambda x: x[None], example)
-    found = logits(query, key, mask=mask, **settings)
+    found = logits(query, key, mask=mask, bias=bias, **settings._asdict())
     weights = jnp.exp(found - found.max(axis=-1, keepdims=True))
     total = weights.sum(axis=-1).transpose(0, 2, 1)[..., None]
-    return (mix(weights, value, dtype=settings["dtype"]) / total)[0]
+    return (mix(weights, value, dtype=settings.dtype) / total)[0]
 
   return jax.lax.map(one, (query, key, value, mask))
 

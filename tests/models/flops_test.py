@@ -52,6 +52,10 @@ def _counted(jaxpr) -> float:
         * math.prod(left[axis] for axis in contracted)
         * math.prod(equation.outvars[0].aval.shape)
       )
+    if equation.primitive.name == "cond":
+      # The platform's choice: of one product, in another order of work.
+      total += _counted(equation.params["branches"][-1].jaxpr)
+      continue
     for value in equation.params.values():
       for inner in value if isinstance(value, tuple | list) else [value]:
         inner = getattr(inner, "jaxpr", inner)
@@ -148,7 +152,7 @@ def test_xla_counts_little_more_than_the_products():
   formula += flops.answer_step(network, source=64, target=1).total
   found = lowered.compile().cost_analysis()["flops"] / ROWS
   # Norms, gates and softmax are counted there and not here.
-  assert formula < found < 1.08 * formula
+  assert formula < found < 1.12 * formula
 
 
 def test_a_token_costs_two_a_parameter_and_training_six():
