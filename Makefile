@@ -33,10 +33,10 @@ quickstart: $(VENV)/core
 	  $(if $(IN_DISTRIBUTION),'--gin.IN_DISTRIBUTION_FILES=$(IN_DISTRIBUTION)') \
 	  $(if $(JUDGE),'--gin.JUDGE=$(JUDGE)' '--gin.JUDGE_VOCABULARY=$(VOCABULARY)')
 
-# Two at a time; tests that share what is costly in one process.
+# Two at a time; all tests of a file in one process, which share fixtures.
 TEST_PROCESSES ?= 2
 test: $(VENV)/test
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Before jax is imported: tests run on the CPU, whatever is installed."""
 
+import fcntl
 import os
 import pathlib
+import pickle
 
 import pytest
 
@@ -29,16 +31,19 @@ def shared(root) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def experiment(tmp_path_factory):
-  """One finished quickstart of test size, for all tests; do not change it."""
+  """One finished quickstart of test size, for all tests; do not change it.
+
+  Of several test processes the first that asks makes it for all.
+  """
   from tests import quickstarts
 
-  return quickstarts.run_all(tmp_path_factory.mktemp("quickstart"))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-  """With several processes: tests of a file, or of `experiment`, in one."""
-  for item in items:
-    shares = "experiment" in getattr(item, "fixturenames", ())
-    group = "experiment" if shares else str(item.path)
-    item.add_marker(pytest.mark.xdist_group(group))
+  if "PYTEST_XDIST_WORKER" not in os.environ:
+    return quickstarts.run_all(tmp_path_factory.mktemp("quickstart"))
+  root = tmp_path_factory.getbasetemp().parent / "quickstart"
+  made = root / "experiment.pickle"
+  with open(f"{root}.lock", "w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not made.exists():
+      made.parent.mkdir()
+      made.write_bytes(pickle.dumps(quickstarts.run_all(root)))
+    return pickle.loads(made.read_bytes())
