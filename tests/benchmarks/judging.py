@@ -75,7 +75,7 @@ def run(
   parser.add_argument("--chunks", type=int, default=4)
   parser.add_argument("--window", type=int, default=512)
   parser.add_argument("--batch", type=int, default=16, help="of the peers")
-  parser.add_argument("--batch_tokens", type=int, default=8192)
+  parser.add_argument("--batch_tokens", type=int, default=4096)
   parser.add_argument("--length_step", type=int, default=32)
   options = parser.parse_args()
   with tempfile.TemporaryDirectory() as directory:

@@ -12,6 +12,7 @@ import pytest
 
 from data_efficient.models import (
   decoder_only,
+  dot_product,
   encoder_decoder,
   flops,
   published,
@@ -139,7 +140,9 @@ def test_training_has_the_products_of_the_formula(network, remat):
   assert (formula.executed > formula.model) == (remat != "none")
 
 
-def test_xla_counts_little_more_than_the_products():
+def test_xla_counts_little_more_than_the_products(monkeypatch):
+  # It counts the body of a loop once.
+  monkeypatch.setattr(dot_product, "_by_example", dot_product._at_once)
   network = networks.t5(vocab_size=512, emb_dim=128, mlp_dim=512, layers=2)
   asked = ((60,),)
   lowered = answers.log_probabilities.lower(
@@ -152,7 +155,7 @@ def test_xla_counts_little_more_than_the_products():
   formula += flops.answer_step(network, source=64, target=1).total
   found = lowered.compile().cost_analysis()["flops"] / ROWS
   # Norms, gates and softmax are counted there and not here.
-  assert formula < found < 1.12 * formula
+  assert formula < found < 1.08 * formula
 
 
 def test_a_token_costs_two_a_parameter_and_training_six():
