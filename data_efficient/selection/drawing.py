@@ -7,6 +7,7 @@ on (seed, name of its shard, position) alone: any number of processes, in any
 order, draw the same sample, and a smaller one is a part of a larger one.
 """
 
+import abc
 import math
 
 import numpy as np
@@ -15,12 +16,12 @@ from data_efficient.kernels import sampling
 from data_efficient.selection import interface
 
 
-class Drawing:
+class Drawing(abc.ABC):
   """A selector that draws: a subclass says with which weights."""
 
+  @abc.abstractmethod
   def log_weights(self, shard: interface.Shard) -> interface.Priorities:
     """log wᵢ of each record, float64; NaN for one that must not be kept."""
-    raise NotImplementedError
 
   def weights(
     self, shard: interface.Shard, *, unit: float
