@@ -9,6 +9,7 @@ import collections
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,13 +63,7 @@ def score(
   scope = scopes.of(corpus, splits, selection)
   index = corpus.index
   reader = reading.reader_of(corpus, scope, scorer, embeddings, embedder)
-  identity = {
-    "corpus": index.describe(),
-    "splits": scope.identity(),
-    "scorer": scorer.identity(),
-    "inputs": reader.identity(),
-    "numerics": hardware.numerics(),
-  }
+  identity = _identity(index, scope, scorer, reader)
   if resume_elsewhere:
     identity = hardware.as_begun(identity, output)
   with contextlib.ExitStack() as stack:
@@ -107,6 +102,17 @@ def score(
       return
     writer.finish(scorer=scorer.name)
   print(f"{output}: {score_sets.ScoreSet.open(output).scored:,} records scored")
+
+
+def _identity(index, scope, scorer, reader) -> dict[str, Any]:
+  """All that a score set depends on."""
+  return {
+    "corpus": index.describe(),
+    "splits": scope.identity(),
+    "scorer": scorer.identity(),
+    "inputs": reader.identity(),
+    "numerics": hardware.numerics(),
+  }
 
 
 def _share(parts: list[score_sets.PartKey]) -> list[score_sets.PartKey]:
