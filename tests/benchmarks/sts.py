@@ -16,13 +16,9 @@ import numpy as np
 from scipy import stats
 from sklearn.feature_extraction import text as text_features
 
-from data_efficient.models import encoder_files, tokenizer_files
-from data_efficient.scorers import embedding, interface, judges, latent_semantic
-from tests.benchmarks import judging, report
-from tests.parity import encoders
+from tests.benchmarks import embedders, judging, report
 
 _PAIRS = judging.SHARED / "data/pairs/sts_2012_2014.jsonl.gz"
-_DIMENSIONS = 256
 
 
 class Pairs(NamedTuple):
@@ -78,11 +74,9 @@ def _correlations(pairs: Pairs, cosines: np.ndarray) -> dict[str, float]:
   return found
 
 
-def _of(scorer: interface.Scorer) -> Callable[[Pairs], np.ndarray]:
+def _of(name: str) -> Callable[[Pairs], np.ndarray]:
   def cosines(pairs: Pairs) -> np.ndarray:
-    texts = [*pairs.left, *pairs.right]
-    scorer.prepare(lambda split: iter([texts]))
-    vectors = scorer.score(texts).columns["embedding"].astype(np.float64)
+    vectors = embedders.vectors(name, [*pairs.left, *pairs.right])
     return _cosines(vectors[: len(pairs.left)], vectors[len(pairs.left) :])
 
   return cosines
@@ -92,34 +86,6 @@ def _cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
   norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
   products = np.einsum("nd,nd->n", left, right)
   return np.divide(products, norms, out=np.zeros_like(norms), where=norms > 0)
-
-
-def _minilm(pairs: Pairs) -> np.ndarray:
-  directory = str(encoders.minilm())
-  network = encoder_files.read_config(directory, dtype="float32")
-  scorer = embedding.Embedding(
-    encoder=judges.load(network=network, checkpoint=directory, kind="minilm"),
-    tokenizer=tokenizer_files.read(directory),
-    prompt="",
-    max_input_tokens=256,
-    length_step=8,
-    batch_tokens=2048,
-    vector_type="float16",
-    part_records=1024,
-  )
-  return _of(scorer)(pairs)
-
-
-def _latent_semantic(pairs: Pairs) -> np.ndarray:
-  scorer = latent_semantic.LatentSemantic(
-    tokenizer=tokenizer_files.read(str(encoders.minilm())),
-    dimensions=_DIMENSIONS,
-    max_input_tokens=256,
-    sample_size=20_000,
-    seed=0,
-    vector_type="float32",
-  )
-  return _of(scorer)(pairs)
 
 
 def _words(pairs: Pairs) -> np.ndarray:
@@ -138,8 +104,7 @@ def _shared(counter, left: Sequence[str], right: Sequence[str]) -> np.ndarray:
 
 
 _EMBEDDERS = {
-  "minilm": _minilm,
-  "latent_semantic": _latent_semantic,
+  **{name: _of(name) for name in embedders.EMBEDDERS},
   "words": _words,
 }
 
