@@ -224,6 +224,10 @@ class TokenizerJson:
     """Ids of a text's pieces, without any that mark its ends."""
     return self._plain.encode(text, add_special_tokens=False).ids
 
+  def encode_marked(self, text: str) -> list[int]:
+    """Ids of a text that may spell special tokens: never of a document."""
+    return self._whole.encode(text, add_special_tokens=False).ids
+
   def answer_ids(self, word: str) -> list[int]:
     """The pieces of a word that follows a text, as the tokenizer splits it.
 

@@ -76,6 +76,11 @@ def ask_llm(*, options: Sequence[str] = ("yes", "no")) -> Prompt:
   )
 
 
+def ask_llm_in_chat() -> Prompt:
+  """The paper's prompt as a user's turn; the judge's own begins after it."""
+  return dataclasses.replace(ask_llm(), continued=True)
+
+
 def ask_llm_continued() -> Prompt:
   """The paper's question, so put that a decoder-only judge goes on with it.
 

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
+from data_efficient.models.chat_templates import ChatTemplate
 from data_efficient.models.tokenizers import Tokenizer, TokenizerError
 from data_efficient.scorers import defences
 from data_efficient.scorers.prompts import Prompt
@@ -31,15 +32,25 @@ class Question:
     max_input_tokens: length of the judge's input, the prompt included; the
       document is cut to what the prompt leaves.
     defence: what is taken out of a document before that.
+    chat: how the judge was shown conversations; None for a bare prompt.
   """
 
   prompt: Prompt
   tokenizer: Tokenizer
   max_input_tokens: int
   defence: defences.Defence
+  chat: ChatTemplate | None = None
 
   def __post_init__(self):
-    """Raises ValueError where the window leaves no room for a document."""
+    """Raises ValueError where the window leaves no room for a document.
+
+    Also for a chat with a prompt whose answers are texts of their own.
+    """
+    if self.chat and not self.prompt.continued:
+      raise ValueError(
+        "the judge's turn of a chat goes on after the prompt: use "
+        "prompts.ask_llm_in_chat()"
+      )
     if self.document_tokens < 1:
       used = self.max_input_tokens - self.document_tokens
       raise ValueError(
@@ -49,6 +60,10 @@ class Question:
 
   @functools.cached_property
   def _frame(self) -> tuple[list[int], list[int]]:
+    if self.chat:
+      return self.chat.around(
+        self.tokenizer, self.prompt.before, self.prompt.after
+      )
     encode = self.tokenizer.encode
     before = encode(self.prompt.before)
     after = encode(self.prompt.after)
@@ -60,7 +75,7 @@ class Question:
   def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Pieces of the positive and of the negative answer."""
     words = (self.prompt.positive, self.prompt.negative)
-    return tuple(tuple(self.tokenizer.answer_ids(word)) for word in words)
+    return tuple(tuple(self._spelt(word)) for word in words)
 
   @functools.cached_property
   def casings(self) -> dict[str, tuple[int, ...]]:
@@ -68,11 +83,16 @@ class Question:
     found = {}
     for word in self.prompt.casings():
       try:
-        found[word] = tuple(self.tokenizer.answer_ids(word))
+        found[word] = tuple(self._spelt(word))
       except TokenizerError:
         if word in (self.prompt.positive, self.prompt.negative):
           raise
     return found
+
+  def _spelt(self, word: str) -> list[int]:
+    if self.chat:
+      return self.chat.answer_ids(self.tokenizer, word)
+    return self.tokenizer.answer_ids(word)
 
   @functools.cached_property
   def document_tokens(self) -> int:
@@ -103,6 +123,7 @@ class Question:
 
   def identity(self) -> dict:
     """The prompt, the vocabulary and the window, JSON-able."""
+    chat = {"chat": dataclasses.asdict(self.chat)} if self.chat else {}
     return {
       "prompt": dataclasses.asdict(self.prompt),
       "answer_pieces": {
@@ -111,6 +132,7 @@ class Question:
       "vocabulary": self.tokenizer.fingerprint,
       "max_input_tokens": self.max_input_tokens,
       "defence": self.defence.identity(),
+      **chat,
     }
 
 
