@@ -30,7 +30,7 @@ def main() -> None:
   parser.add_argument("--clusters", type=int, default=1000)
   parser.add_argument("--iterations", type=int, default=10)
   parser.add_argument("--repeats", type=int, default=2)
-  parser.add_argument("--block", type=int, default=2048)
+  parser.add_argument("--block", type=int, default=512)
   options = parser.parse_args()
   vectors = _vectors(options)
   faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
