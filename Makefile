@@ -10,17 +10,27 @@ PINS := setup.py constraints.txt
 # make quickstart CORPUS='../some/*.jsonl.gz' [OUTPUT=out/x]
 #   [HQ='good/*.txt' [IN_DISTRIBUTION='same/*.jsonl']]
 # make quickstart JUDGE=../flan-t5-small [VOCABULARY=../flan-t5-small/spiece.model]
+# make quickstart SAMPLERS='semdedup density' [ENCODER=../sentence-t5-base]
+# make quickstart SAMPLERS=ask_llm_xl ASK_LLM_XL_CHECKPOINT=../flan-t5-xl
+SAMPLERS ?=
+ENCODER ?=
 CORPUS ?=
 HQ ?=
 IN_DISTRIBUTION ?=
 JUDGE ?=
 VOCABULARY ?= $(JUDGE)/spiece.model
-OUTPUT ?= out/quickstart$(if $(CORPUS),_files)$(if $(JUDGE),_judge)
+OUTPUT ?= out/quickstart$(if $(CORPUS),_files)$(if $(JUDGE),_judge)$(if \
+  $(ENCODER),_encoder)
+# Macros of gin/samplers/ that the command line binds.
+CHECKPOINTS = $(foreach name,$(filter %_CHECKPOINT %_CHECKPOINTS,$(.VARIABLES)), \
+  $(if $(filter command line,$(origin $(name))),$(name)))
 SETS = $(if $(IN_DISTRIBUTION),_with_sets,$(if $(HQ),_with_hq))
 RUN ?= gin/runs/quickstart.gin
 COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
   CORPUS=$(CORPUS))$(if $(HQ), HQ=$(HQ))$(if $(IN_DISTRIBUTION), \
-  IN_DISTRIBUTION=$(IN_DISTRIBUTION))$(if $(JUDGE), JUDGE=$(JUDGE))
+  IN_DISTRIBUTION=$(IN_DISTRIBUTION))$(if $(JUDGE), JUDGE=$(JUDGE))$(if \
+  $(ENCODER), ENCODER=$(ENCODER))$(if $(SAMPLERS), \
+  SAMPLERS="$(SAMPLERS)")$(foreach name,$(CHECKPOINTS), $(name)=$($(name)))
 
 .PHONY: quickstart test lint parity faults tpu t5x beam benchmark clean
 
@@ -28,10 +38,14 @@ quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
 	  $(if $(CORPUS),--gin_file=gin/data/quickstart_files$(SETS).gin) \
 	  $(if $(JUDGE),--gin_file=gin/runs/quickstart_judge.gin) \
+	  $(if $(ENCODER),--gin_file=gin/runs/quickstart_encoder.gin) \
 	  '--gin.OUTPUT=$(OUTPUT)' '--gin.COMMAND=$(COMMAND)' \
 	  $(if $(CORPUS),'--gin.FILES=$(CORPUS)') $(if $(HQ),'--gin.HQ_FILES=$(HQ)') \
 	  $(if $(IN_DISTRIBUTION),'--gin.IN_DISTRIBUTION_FILES=$(IN_DISTRIBUTION)') \
-	  $(if $(JUDGE),'--gin.JUDGE=$(JUDGE)' '--gin.JUDGE_VOCABULARY=$(VOCABULARY)')
+	  $(if $(JUDGE),'--gin.JUDGE=$(JUDGE)' '--gin.JUDGE_VOCABULARY=$(VOCABULARY)') \
+	  $(if $(ENCODER),'--gin.ENCODER=$(ENCODER)') \
+	  $(if $(SAMPLERS),'--gin.SAMPLERS=$(SAMPLERS)') \
+	  $(foreach name,$(CHECKPOINTS),'--gin.$(name)=$($(name))')
 
 # Two at a time; all tests of a file in one process, which share fixtures.
 TEST_PROCESSES ?= 2

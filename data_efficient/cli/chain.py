@@ -3,6 +3,7 @@
 
     token counts ─► stages ─► selections ─► runs ─► results.json ─► index.html
 
+Of what lies in its directory a report shows the samplers that are compared.
 Nothing is computed here: a `Chain` turns stages and samplers, named in gin,
 into jobs, each a command that a person could type.
 """
@@ -56,7 +57,12 @@ class Chain:
     return {**self._on_corpus, **self.vocabulary_bindings}
 
   def scoring(self, samplers: Sequence[Sampler]) -> Iterator[Job]:
-    """Token counts (with them splits and vocabulary), then the stages."""
+    """Token counts (with them splits and vocabulary), then the stages.
+
+    Raises:
+      ChainError: a sampler or a stage reads what no stage makes, or asks for a
+        checkpoint that nobody named.
+    """
     yield Job(
       name=COUNTS,
       verb="score",
@@ -78,6 +84,8 @@ class Chain:
       for stage in stages.needed(self.stages, sampler)
     }
     for stage in needed.values():
+      stage.check()
+    for stage in needed.values():
       yield self._stage_job(stage, needed)
 
   def _stage_job(self, stage: Stage, others: Mapping[str, Stage]) -> Job:
@@ -85,10 +93,12 @@ class Chain:
     files, bindings = list(self.corpus), self._on_corpus
     if stage.vocabulary:
       files, bindings = [*files, *self.vocabulary], self._on_vocabulary
-    if stage.verb == "score":
-      files = ["gin/runs/score.gin", *files]
-    else:
+    if stage.verb == "train":
       files = [*files, self.engine]
+    else:
+      files = [f"gin/runs/{stage.verb}.gin", *files]
+    if stage.verb == "select":
+      bindings = {**self._selecting(stage.name), **bindings}
     return Job(
       name=stage.job,
       verb=stage.verb,
@@ -124,27 +134,31 @@ class Chain:
 
   def _select(self, sampler: Sampler, budget: float, seed: int) -> Job:
     name = f"{sampler.name}-{budget:g}-{seed}"
-    scores, needs = {}, [COUNTS]
-    if sampler.scores:
-      stage = stages.needed(self.stages, sampler)[-1]
-      scores = {"SCORES": self.path(stage.place)}
-      needs.append(stage.job)
+    reads = stages.read(self.stages, sampler)
     return Job(
       name=f"select_{name}",
       verb="select",
-      gin_files=("gin/runs/select.gin", *self.corpus, sampler.selector),
+      gin_files=(
+        "gin/runs/select.gin",
+        *self.corpus,
+        sampler.selector,
+        *sampler.gin_files,
+      ),
       bindings={
         "OUTPUT": self.path("selections", name),
-        "SAMPLER": sampler.name,
+        **self._selecting(sampler.name),
         "KEEP_FRACTION": budget,
         "SEED": seed,
-        "TOKEN_COUNTS": self.path("scores", COUNTS),
-        **scores,
+        **sampler.bindings,
+        **{macro: self.path(stage.place) for macro, stage in reads.items()},
         **self._on_corpus,
       },
       leaves=[self.path("selections", name, "manifest.json")],
-      needs=needs,
+      needs=[COUNTS, *(stage.job for stage in reads.values())],
     )
+
+  def _selecting(self, name: str) -> dict[str, object]:
+    return {"SAMPLER": name, "TOKEN_COUNTS": self.path("scores", COUNTS)}
 
   def _train(self, select: Job, seed: int, train: str, bindings) -> Job:
     name = select.name.removeprefix("select_")
@@ -167,10 +181,15 @@ class Chain:
     self, samplers: Sequence[Sampler], *, needs: Sequence[str], command: str
   ) -> Iterator[Job]:
     """results.json, then index.html."""
-    scored = [sampler for sampler in samplers if sampler.scores]
-    places = {s.name: stages.needed(self.stages, s)[-1].place for s in scored}
+    scored = [sampler for sampler in samplers if sampler.score_sets]
+    # The first score set is the one that its examples show.
+    places = {
+      sampler.name: next(iter(stages.read(self.stages, sampler).values())).place
+      for sampler in scored
+    }
     bindings = {
       "EXPERIMENT": self.output,
+      "SAMPLERS": [sampler.name for sampler in samplers],
       "SCORES": places,
       **self._on_corpus,
     }

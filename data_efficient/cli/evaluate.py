@@ -2,11 +2,11 @@
 """The verb `evaluate`: an experiment's directories to results.json."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data_efficient.cli import cost, pool
 from data_efficient.data import prepared, score_sets, selections
-from data_efficient.evaluation import results, separation
+from data_efficient.evaluation import results, runs, separation
 from data_efficient.training import metrics
 
 _TOP_SOURCES = 20
@@ -18,6 +18,7 @@ def evaluate(
   *,
   corpus: prepared.Prepared,
   experiment: str,
+  samplers: Sequence[str] | None,
   scores: Mapping[str, str],
   stages: Mapping[str, Mapping[str, str]],
   judged: Mapping[str, str],
@@ -28,6 +29,7 @@ def evaluate(
   Args:
     corpus: what was scored.
     experiment: directory with runs/ and selections/.
+    samplers: whose runs and selections are compared; None: all that are there.
     scores: sampler -> its score set (in the experiment).
     stages: sampler -> stage -> directory (in the experiment) whose cost it is.
       A stage that two samplers need stands with both: the sum is what a
@@ -41,8 +43,8 @@ def evaluate(
   """
   root = pathlib.Path(experiment)
   found = results.assemble(
-    sorted(path.parent for path in root.glob("runs/*/run.json")),
-    judge=_judge(corpus, root, judged, stages),
+    runs.find(root / "runs", samplers),
+    judge=_judge(corpus, root, scores, judged, stages),
     scoring_seconds={
       sampler: {
         stage: cost.seconds(root / name) for stage, name in names.items()
@@ -50,7 +52,7 @@ def evaluate(
       for sampler, names in stages.items()
     },
     corpus=_corpus(corpus),
-    selections=_selections(corpus, root, scores.get("density")),
+    selections=_selections(corpus, root, samplers, _density(stages)),
     command=command,
     commit=cost.commit(),
   )
@@ -58,13 +60,20 @@ def evaluate(
   print(root / "results.json")
 
 
-def _judge(corpus, root: pathlib.Path, judged, stages) -> dict:
-  facts = {"auc": {}}
+def _judge(corpus, root: pathlib.Path, scores, judged, stages) -> dict:
+  facts = {"auc": {}, "kinds": {}}
+  asked = {}
+  for sampler, name in scores.items():
+    scorer = score_sets.ScoreSet.open(root / name).identity["scorer"]
+    if judge := scorer.get("judge"):
+      facts["kinds"][sampler] = judge["kind"]
+      # What is asked a question is a judge; what is not is a language model.
+      if "question" in scorer:
+        asked[judge["kind"]] = True
+  if asked:
+    facts["name"] = ", ".join(asked)
   for words, name in judged.items():
-    scores = score_sets.ScoreSet.open(root / name)
-    if judge := scores.identity["scorer"].get("judge"):
-      facts["name"] = judge["kind"]
-    values = scores.read(["score"])["score"]
+    values = score_sets.ScoreSet.open(root / name).read(["score"])["score"]
     facts["auc"] |= _separation(corpus, values, words)
   for name in {place for names in stages.values() for place in names.values()}:
     facts |= _lesson(root / name)
@@ -101,6 +110,14 @@ def _separation(corpus, scores, words: str) -> dict[str, float]:
   }
 
 
+def _density(stages: Mapping[str, Mapping[str, str]]) -> str | None:
+  """The densities that some sampler reads, if one does."""
+  for places in stages.values():
+    if "density" in places:
+      return places["density"]
+  return None
+
+
 def _corpus(corpus: prepared.Prepared) -> dict:
   return {
     "name": corpus.index.name,
@@ -118,13 +135,18 @@ def _largest(sources: Mapping[str, int]) -> dict[str, int]:
 
 
 def _selections(
-  corpus, root: pathlib.Path, density: str | None
+  corpus,
+  root: pathlib.Path,
+  samplers: Sequence[str] | None,
+  density: str | None,
 ) -> dict[str, dict]:
   groups = pool.Groups(corpus, root / density if density else None)
   found = {}
   for path in sorted(root.glob("selections/*/manifest.json")):
     selection = selections.Selection.open(path.parent)
     summary, identity = selection.summary, selection.identity
+    if samplers is not None and identity["sampler"] not in samplers:
+      continue
     found[path.parent.name] = {
       "sampler": identity["sampler"],
       "budget": identity["budget"]["amount"],

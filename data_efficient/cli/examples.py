@@ -2,7 +2,7 @@
 """Records to look at: what each sampler kept and dropped, and how narrowly."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,19 +20,24 @@ class _Place(NamedTuple):
 
 
 def collect(
-  corpus: prepared.Prepared, root: pathlib.Path, scores: Mapping[str, str]
+  corpus: prepared.Prepared,
+  root: pathlib.Path,
+  samplers: Sequence[str] | None,
+  scores: Mapping[str, str],
 ) -> dict:
   """Sampler -> {"kept": [...], "dropped": [...]} for its first selection.
 
-  `scores` is sampler -> its score set, in `root`. With scores: the highest and
-  those next to the threshold, or the lowest; without: evenly spread records.
-  Each has id, source, score, text and where.
+  `samplers` are those that are shown, or None; `scores` is sampler -> its score
+  set, in `root`. With scores: the highest and those next to the threshold, or
+  the lowest; without: evenly spread records. Each has id, source, score, text
+  and where.
   """
   chosen: dict[str, dict[str, list[_Place]]] = {}
   for path in sorted(root.glob("selections/*/manifest.json")):
     selection = selections.Selection.open(path.parent)
     sampler = selection.identity["sampler"]
-    if sampler != "full" and sampler not in chosen:
+    shown = samplers is None or sampler in samplers
+    if shown and sampler != "full" and sampler not in chosen:
       chosen[sampler] = _places(
         corpus, selection, root / scores[sampler] if sampler in scores else None
       )

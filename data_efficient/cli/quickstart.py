@@ -5,6 +5,7 @@ Each step is a command that a person could type (`chain.Chain` makes the list;
 the commands are in OUTPUT/logs). Nothing is computed here.
 """
 
+import difflib
 import json
 import pathlib
 import shlex
@@ -12,13 +13,18 @@ from collections.abc import Mapping, Sequence
 
 from data_efficient.cli import jobs
 from data_efficient.cli.chain import Chain
-from data_efficient.cli.stages import Sampler
+from data_efficient.cli.stages import ChainError, Sampler
+
+# No selection is shown without them: all of the data, and as much of it drawn
+# at random.
+_ALWAYS = ("full", "random")
 
 
 def quickstart(
   *,
   chain: Chain,
   samplers: Sequence[Sampler],
+  compared: str | Sequence[str],
   budgets: Sequence[float],
   train: str,
   train_bindings: Mapping[str, object],
@@ -29,7 +35,9 @@ def quickstart(
 
   Args:
     chain: where everything is, and what makes the scores.
-    samplers: what is compared; "full" ignores the budgets.
+    samplers: all that can be compared; "full" ignores the budgets.
+    compared: names of those that are, in a sequence or with blanks between;
+      "full" and "random" always are.
     budgets: kept fractions of the pool's tokens.
     train: gin file of the pre-training run.
     train_bindings: macros for `train` (STEPS, …).
@@ -37,15 +45,17 @@ def quickstart(
     command: what reproduces all this, for the report.
 
   Raises:
-    ChainError: a sampler reads scores that no stage makes.
+    ChainError: a name that no sampler has, a sampler that reads scores that
+      no stage makes, or a checkpoint that nobody named.
     JobError: a step failed.
   """
+  found = _named(samplers, compared)
   steps = [
-    *chain.scoring(samplers),
-    *chain.runs(samplers, budgets, train=train, bindings=train_bindings),
+    *chain.scoring(found),
+    *chain.runs(found, budgets, train=train, bindings=train_bindings),
   ]
   needs = [step.name for step in steps]
-  steps += chain.reporting(samplers, needs=needs, command=command)
+  steps += chain.reporting(found, needs=needs, command=command)
   try:
     jobs.run(steps, directory=chain.output, workers=workers)
   except KeyboardInterrupt:
@@ -55,13 +65,31 @@ def quickstart(
   _print_end(pathlib.Path(chain.output))
 
 
+def _named(
+  samplers: Sequence[Sampler], compared: str | Sequence[str]
+) -> list[Sampler]:
+  """Those that are compared, each once."""
+  known = {sampler.name: sampler for sampler in samplers}
+  asked = compared.split() if isinstance(compared, str) else compared
+  names = dict.fromkeys((*_ALWAYS, *asked))
+  for name in names:
+    if name not in known:
+      near = difflib.get_close_matches(name, known, n=1)
+      raise ChainError(
+        f"SAMPLERS: there is no sampler {name!r}"
+        f"{f' (did you mean {near[0]}?)' if near else ''}; there are "
+        f"{', '.join(known)}"
+      )
+  return [known[name] for name in names]
+
+
 def _print_end(root: pathlib.Path) -> None:
   results = json.loads((root / "results.json").read_text())
   for row in results["samplers"]:
     loss = row["hq_loss"]
     spread = f" ± {loss['std']:.3f}" if loss["std"] is not None else ""
     print(
-      f"{row['sampler']:>20} {row['budget']:.0%}: final HQ loss "
+      f"{row['sampler']:>21} {row['budget']:.0%}: final HQ loss "
       f"{loss['mean']:.3f}{spread} ({loss['n']} seeds)"
     )
   shown = shlex.quote(str((root / "index.html").resolve()))

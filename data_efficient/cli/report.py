@@ -3,7 +3,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data_efficient.cli import examples
 from data_efficient.data import artifacts, prepared
@@ -11,13 +11,18 @@ from data_efficient.evaluation import figures, page
 
 
 def report(
-  *, corpus: prepared.Prepared, experiment: str, scores: Mapping[str, str]
+  *,
+  corpus: prepared.Prepared,
+  experiment: str,
+  samplers: Sequence[str] | None,
+  scores: Mapping[str, str],
 ) -> None:
   """Writes index.html, and its main curve as hq_loss.svg, from results.json.
 
   Args:
     corpus: where the examples' text is read.
     experiment: directory with results.json and selections/.
+    samplers: whose examples are shown; None: of all that are there.
     scores: sampler -> its score set (in the experiment), for the examples.
 
   Raises:
@@ -30,7 +35,7 @@ def report(
     raise ValueError(
       f"{root / 'results.json'}: {error}; run the verb `evaluate` first"
     ) from error
-  text = page.render(results, examples.collect(corpus, root, scores))
+  text = page.render(results, examples.collect(corpus, root, samplers, scores))
   artifacts.atomic_write(root / "index.html", text.encode())
   curves = figures.picture(results, "hq_loss")
   artifacts.atomic_write(root / "hq_loss.svg", curves.encode())

@@ -4,8 +4,10 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+# Verb to the folder of its stages' outputs, and what is there when one is done.
 _PLACES = {
   "score": ("scores", "manifest.json"),
+  "select": ("shortlists", "manifest.json"),
   "train": ("models", "run.json"),
 }
 
@@ -16,23 +18,28 @@ class ChainError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-  """Work before selection: scores, or a model that scores are made with.
+  """Work before selection: scores, or what scores are made with.
 
   Attributes:
-    name: unique; its output is OUTPUT/scores/NAME or OUTPUT/models/NAME.
-    verb: "score" or "train".
+    name: unique; its output is OUTPUT/scores/NAME, OUTPUT/models/NAME or
+      OUTPUT/shortlists/NAME.
+    verb: "score"; "train" for a model; "select" for a part of the pool that
+      another stage is taught on or scores.
     gin_files: what is computed.
     bindings: macros for them.
     reads: macro -> the stage whose output directory it gets.
+    asks: the macro by which a user names what the bindings that are None lack,
+      a directory with a checkpoint; "" where they lack nothing.
     vocabulary: whether they read the corpus's VOCABULARY; a stage that reads
       none, or names its own, does not get it.
   """
 
   name: str
-  verb: str
+  verb: str = "score"
   gin_files: Sequence[str]
   bindings: Mapping[str, object] = dataclasses.field(default_factory=dict)
   reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  asks: str = ""
   vocabulary: bool = True
 
   def __post_init__(self):
@@ -56,7 +63,18 @@ class Stage:
   @property
   def job(self) -> str:
     """The name of its job."""
-    return f"score_{self.name}" if self.verb == "score" else self.name
+    return self.name if self.verb == "train" else f"{self.verb}_{self.name}"
+
+  def check(self) -> None:
+    """Raises ChainError where nobody named the checkpoint that it asks for."""
+    lacking = [name for name, value in self.bindings.items() if value is None]
+    if self.asks and lacking:
+      raise ChainError(
+        f"{self.name} asks a model of yours (no {', '.join(lacking)}): give "
+        f"--gin.{self.asks}=DIRECTORY, or make quickstart {self.asks}="
+        "DIRECTORY, where the checkpoint is with its spiece.model or "
+        "tokenizer.json"
+      )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +86,11 @@ class Sampler:
     selector: gin file of the selector.
     seeds: seeds of the selection and of its training runs, paired with the
       same seeds of the other samplers.
-    scores: the stage whose scores the selector reads, if any.
+    scores: the stage whose scores the selector reads, if any; examples show
+      them.
+    reads: macro -> the stage of each further score set that it reads.
+    gin_files: what stands beside the selector, such as quotas.
+    bindings: macros for selector and gin_files.
     judged: what a table calls the scores where they claim to tell good text
       from other text ("the judge"); "" where they claim nothing of the kind.
   """
@@ -77,11 +99,20 @@ class Sampler:
   selector: str
   seeds: Sequence[int]
   scores: str | None = None
+  reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  gin_files: Sequence[str] = ()
+  bindings: Mapping[str, object] = dataclasses.field(default_factory=dict)
   judged: str = ""
+
+  @property
+  def score_sets(self) -> dict[str, str]:
+    """Macro of the selector -> the stage that it gets the directory of."""
+    first = {"SCORES": self.scores} if self.scores else {}
+    return {**first, **self.reads}
 
 
 def needed(stages: Sequence[Stage], sampler: Sampler) -> list[Stage]:
-  """The stages that a sampler's scores are made by; the scores come last.
+  """The stages that a sampler's scores are made by, each after what it reads.
 
   Raises:
     ChainError: a stage that is not there, or stages that read each other.
@@ -96,9 +127,22 @@ def needed(stages: Sequence[Stage], sampler: Sampler) -> list[Stage]:
       visit(read, f"stage {name!r}", (*above, name))
     found.setdefault(name, stage)
 
-  if sampler.scores:
-    visit(sampler.scores, f"sampler {sampler.name!r}", ())
+  for name in sampler.score_sets.values():
+    visit(name, f"sampler {sampler.name!r}", ())
   return list(found.values())
+
+
+def read(stages: Sequence[Stage], sampler: Sampler) -> dict[str, Stage]:
+  """Macro of a sampler's selector -> the stage whose scores it reads.
+
+  Raises:
+    ChainError: a stage that is not there.
+  """
+  reader = f"sampler {sampler.name!r}"
+  return {
+    macro: _named(stages, name, reader=reader)
+    for macro, name in sampler.score_sets.items()
+  }
 
 
 def _named(stages: Sequence[Stage], name: str, *, reader: str) -> Stage:

@@ -2,9 +2,11 @@
 """The report's curves: loss against steps, a line a sampler, its seed spread.
 
 Pure functions of `results.json` to inline SVG. Colours are Okabe and Ito's,
-told apart by the colour-blind; dashes and labels tell the same.
+told apart by the colour-blind; dashes and labels tell the same. Samplers of one
+idea share a colour, and each has a stroke of its own.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,14 +23,24 @@ TITLES = {
 # The frame begins where the curves come out of the first third of training:
 # the fall from the first evaluation would flatten everything worth seeing.
 _SKIPPED = 0.3
+# More bands than this would cover each other.
+_BANDS = 8
+# Patterns of dashes in the style sheet; then the same ones again, thinner.
+_DASHES, _WIDTHS = 5, 3
+_GAP = 14.0
+_TOP = 26.0
+_PLOT = 236.0
 
 
 class Band(NamedTuple):
-  """One sampler's curve: mean over seeds with the lowest and highest seed."""
+  """One sampler's curve: mean over seeds with the lowest and highest seed.
+
+  `stroke` counts the curves of its colour: 0 is a solid line.
+  """
 
   label: str
   colour: str
-  dashed: bool
+  stroke: int
   steps: Int[np.ndarray, " k"]
   mean: Float[np.ndarray, " k"]
   low: Float[np.ndarray, " k"]
@@ -38,14 +50,7 @@ class Band(NamedTuple):
 def bands(results: Mapping, loss: str) -> list[Band]:
   """A band for each sampler and budget, at the steps all its seeds share."""
   budgets = names.count_budgets(results["samplers"])
-  smallest = min(
-    (
-      s["budget"]
-      for s in results["samplers"]
-      if s["sampler"] != names.FULL and s["budget"] is not None
-    ),
-    default=None,
-  )
+  strokes = collections.Counter()
   found = []
   for sampler in results["samplers"]:
     key = sampler["sampler"], sampler["budget"]
@@ -53,17 +58,19 @@ def bands(results: Mapping, loss: str) -> list[Band]:
     steps, losses = _common(rows, loss)
     if not steps.size:
       continue
+    colour = names.colour_class(key[0])
     found.append(
       Band(
         label=names.label(*key, budgets=budgets),
-        colour=names.colour_class(key[0]),
-        dashed=key[0] != names.FULL and key[1] != smallest,
+        colour=colour,
+        stroke=strokes[colour],
         steps=steps,
         mean=losses.mean(axis=0),
         low=losses.min(axis=0),
         high=losses.max(axis=0),
       )
     )
+    strokes[colour] += 1
   return found
 
 
@@ -82,43 +89,51 @@ def _common(
 
 def loss_curves(results: Mapping, loss: str) -> Html:
   """Loss against steps: a line a sampler, its seeds as a band, Full dashed."""
-  caption = _caption(loss, results["target"][loss])
+  found = bands(results, loss)
+  caption = _caption(loss, results["target"][loss], len(found))
   return svg.figure(
-    *_curves(results, loss), **_frame_facts(loss), caption=caption
+    *_curves(results, loss, found), **_frame_facts(loss, found), caption=caption
   )
 
 
 def picture(results: Mapping, loss: str) -> str:
   """The same curves as an SVG file that stands alone."""
+  found = bands(results, loss)
   drawing = svg.drawing(
-    *_curves(results, loss), **_frame_facts(loss), css=style.CSS
+    *_curves(results, loss, found), **_frame_facts(loss, found), css=style.CSS
   )
   return f"{drawing}\n"
 
 
-def _frame_facts(loss: str) -> dict:
+def _bottom(found: Sequence[Band]) -> float:
+  """Where the frame ends: the labels of many curves need more room."""
+  return _TOP + max(_PLOT, _GAP * (len(found) - 1))
+
+
+def _frame_facts(loss: str, found: Sequence[Band]) -> dict:
   return {
-    "height": 304,
+    "height": _bottom(found) + 42,
     "title": f"The {TITLES[loss]} along training",
     "key": loss.replace("_", "-"),
   }
 
 
-def _curves(results: Mapping, loss: str) -> list[Html]:
-  found = bands(results, loss)
+def _curves(results: Mapping, loss: str, found: Sequence[Band]) -> list[Html]:
   target = results["target"][loss]
   low, high = _frame(found, target)
-  right = 14 + 7.2 * max((len(band.label) for band in found), default=0)
+  longest = max((len(band.label) for band in found), default=0)
+  right = 14 + _sample(found) + 7.2 * longest
   x = svg.Scale(0.0, float(results["steps"]), 40.0, svg.WIDTH - right)
-  y = svg.Scale(low, high, 262.0, 26.0)
+  y = svg.Scale(low, high, _bottom(found), _TOP)
   key = loss.replace("_", "-")
   marks = svg.axes(x, y, x_title="training steps", y_title="loss, nats a token")
   marks.append(_clip(x, y, key))
+  shaded = found if len(found) <= _BANDS else ()
   marks.append(
     element(
       "g",
       *(
-        svg.area(_outline(band, x, y), f"band {band.colour}") for band in found
+        svg.area(_outline(band, x, y), f"band {band.colour}") for band in shaded
       ),
       *(_curve(band, x, y) for band in found),
       clip_path=f"url(#clip-{key})",
@@ -130,11 +145,11 @@ def _curves(results: Mapping, loss: str) -> list[Html]:
   return marks
 
 
-def _caption(loss: str, target: float | int | None) -> str:
-  words = (
-    f"The {TITLES[loss]}: a line is the mean over seeds, its band goes from "
-    "the lowest to the highest seed. The first steps lie above the frame."
-  )
+def _caption(loss: str, target: float | int | None, curves: int) -> str:
+  words = f"The {TITLES[loss]}: a line is the mean over seeds"
+  if curves <= _BANDS:
+    words += ", its band goes from the lowest to the highest seed"
+  words += ". The first steps lie above the frame."
   if target is None:
     return words
   return f"{words} Dashed: where the full data ends ({markup.number(target)})."
@@ -181,21 +196,35 @@ def _outline(band: Band, x: svg.Scale, y: svg.Scale):
 
 def _curve(band: Band, x: svg.Scale, y: svg.Scale) -> Html:
   points = _points(band.steps, band.mean, x, y)
-  return svg.path(points, f"curve {band.colour}{' dashed' * band.dashed}")
+  return svg.path(points, f"curve {band.colour}{_stroke(band)}")
+
+
+def _stroke(band: Band) -> str:
+  """The style classes of its dashes and its width."""
+  dash, width = band.stroke % _DASHES, band.stroke // _DASHES % _WIDTHS
+  return f" dash-{dash}" * (dash > 0) + f" width-{width}" * (width > 0)
+
+
+def _sample(found: Sequence[Band]) -> float:
+  """Length of the piece of each curve that stands before its name."""
+  return 24.0 if any(band.stroke for band in found) else 0.0
 
 
 def _labels(found: Sequence[Band], x: svg.Scale, y: svg.Scale) -> list[Html]:
   """Each curve's name beside its end, apart from its neighbours."""
   ends = [min(max(y(float(band.mean[-1])), y.end), y.start) for band in found]
-  places = svg.spread(ends, gap=14.0, low=y.end, high=y.start)
+  places = svg.spread(ends, gap=_GAP, low=y.end, high=y.start)
+  start, length = x.end + 9, _sample(found)
   marks = []
   for band, end, place in zip(found, ends, places, strict=True):
     marks.append(
-      svg.path(
-        [(x.end + 1, end), (x.end + 9, place)], f"lead-line {band.colour}"
-      )
+      svg.path([(x.end + 1, end), (start, place)], f"lead-line {band.colour}")
     )
-    marks.append(
-      svg.text(x.end + 11, place + 4, band.label, class_=f"label {band.colour}")
+    if length:
+      sample = [(start, place), (start + length - 2, place)]
+      marks.append(svg.path(sample, f"curve {band.colour}{_stroke(band)}"))
+    words = svg.text(
+      start + length + 2, place + 4, band.label, class_=f"label {band.colour}"
     )
+    marks.append(words)
   return marks

@@ -8,12 +8,17 @@ of `results.json`, and says no more than the intervals carry.
 from collections.abc import Mapping, Sequence
 
 from data_efficient.evaluation import names
-from data_efficient.evaluation.comparison import Verdict
+from data_efficient.evaluation.comparison import LEVEL, Verdict
 from data_efficient.evaluation.markup import number, percent, signed
 
 # More comparisons than this, and the headline leaves their figures to the list
 # below it.
 _IN_ONE_SENTENCE = 4
+# More samplers than this of one verdict, and it only counts them.
+_NAMED = 8
+
+# What gin/samplers/perplexity.gin calls the network of the stand-in.
+_TRAINED_HERE = "t5_quickstart"
 
 _SAYINGS = {
   Verdict.BEATS: "Beats Random on HQ loss at the same budget: {}.",
@@ -75,9 +80,33 @@ def label(results: Mapping, sampler: Mapping) -> str:
   words = names.label(
     name, budget, budgets=names.count_budgets(results["samplers"])
   )
-  judge = results["judge"].get("name")
   # A stand-in must not pass for the method in any table or sentence.
-  return f"{words} by {judge}" if name == "ask_llm" and judge else words
+  model = model_of(results, name)
+  return f"{words} by {model}" if model else words
+
+
+def model_of(results: Mapping, sampler: str) -> str | None:
+  """What is asked for a sampler's scores, where its name does not say it."""
+  judge = results["judge"]
+  kinds = judge.get("kinds") or {"ask_llm": judge.get("name")}
+  return None if names.says_its_model(sampler) else kinds.get(sampler)
+
+
+def models_text(results: Mapping) -> str:
+  """Whose scores the samplers read whose names do not say it."""
+  found = {}
+  for sampler in results["samplers"]:
+    name = sampler["sampler"]
+    if model := model_of(results, name):
+      found[names.title(name)] = model
+  words = [f"{title} asks {model}." for title, model in found.items()]
+  if _TRAINED_HERE in found.values():
+    words.append(
+      f"{_TRAINED_HERE} is a small T5 that learned here from the whole pool, "
+      "for as many steps as each run: it shows how the sampler works, not what "
+      "a T5 of the paper would keep."
+    )
+  return " ".join(words)
 
 
 def headline(results: Mapping) -> str:
@@ -108,7 +137,9 @@ def headline(results: Mapping) -> str:
 def _entries(
   results: Mapping, group: Sequence[Mapping], *, full: bool
 ) -> list[str]:
-  """Names with their differences: A (…); names alone where that is too much."""
+  """Names with their differences: A (…); less where that is too much."""
+  if len(group) > _NAMED:
+    return [f"{len(group)} selections"]
   entries = []
   for sampler in group:
     difference = _short(sampler["against_random"]["hq_loss"]) if full else ""
@@ -137,6 +168,16 @@ def verdict_text(sampler: Mapping) -> str:
   """The verdict of one sampler with everything that it rests on."""
   words = difference_text(sampler["against_random"]["hq_loss"])
   return _SAYINGS[Verdict(sampler["verdict"])].format(words)
+
+
+def chance_text(comparisons: int) -> str:
+  """How many of so many verdicts chance alone would decide."""
+  expected = number((1.0 - LEVEL) * comparisons, 1)
+  return (
+    f"A verdict stands on a {percent(LEVEL)} interval of its own: were all "
+    f"{comparisons} samplers of this list no better and no worse than Random, "
+    f"about {expected} would be decided all the same."
+  )
 
 
 def in_distribution_text(results: Mapping, sampler: Mapping) -> str:

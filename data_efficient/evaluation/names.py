@@ -5,12 +5,42 @@ FULL = "full"
 RANDOM = "random"
 QUALITY_CLASSIFIER = "quality_classifier"
 
+_SIZES = {
+  **{"small": "Small", "base": "Base", "large": "Large"},
+  **{"xl": "XL", "xxl": "XXL"},
+}
+_STEPS = ("20k", "100k", "300k", "500k", "700k")
+# Samplers whose names say which model is asked.
+_ASK_LLM = {
+  **{f"ask_llm_{size}": f"Ask-LLM {name}" for size, name in _SIZES.items()},
+  "ask_llm_gemma_7b": "Ask-LLM Gemma-7B",
+}
+_PERPLEXITY = {
+  **{f"perplexity_{size}": f"Perplexity {n}" for size, n in _SIZES.items()},
+  **{f"perplexity_large_{n}": f"Perplexity Large {n}" for n in _STEPS},
+}
 _TITLES = {
   FULL: "Full data",
   RANDOM: "Random",
   "ask_llm": "Ask-LLM",
   "density": "Density",
   QUALITY_CLASSIFIER: "Classifier",
+  "quotas": "Classifier with quotas",
+  "dsir": "DSIR",
+  "semdedup": "SemDeDup",
+  "prototypes": "Prototypes",
+  "quality_coverage": "Ask-LLM × Density",
+  "perplexity": "Perplexity",
+  **_ASK_LLM,
+  **_PERPLEXITY,
+}
+# Samplers of one idea share a colour; strokes tell them apart.
+_COLOURS = {
+  **{name: name for name in (FULL, RANDOM, "ask_llm", "density", "perplexity")},
+  **dict.fromkeys(("semdedup", "prototypes"), "density"),
+  **dict.fromkeys((QUALITY_CLASSIFIER, "dsir", "quotas"), QUALITY_CLASSIFIER),
+  **dict.fromkeys(_ASK_LLM, "ask_llm"),
+  **dict.fromkeys(_PERPLEXITY, "perplexity"),
 }
 
 
@@ -42,9 +72,14 @@ def label(sampler: str, budget: float | int | None, *, budgets: int) -> str:
   return f"{title(sampler)} {budget_text(budget)}"
 
 
+def says_its_model(sampler: str) -> bool:
+  """Whether a sampler's title says which model is asked."""
+  return sampler in _ASK_LLM or sampler in _PERPLEXITY
+
+
 def colour_class(sampler: str) -> str:
   """The style class that gives a sampler its colour on the page."""
-  return f"c-{sampler}" if sampler in _TITLES else "c-other"
+  return f"c-{_COLOURS.get(sampler, 'other')}"
 
 
 def count_budgets(samplers: list[dict]) -> int:

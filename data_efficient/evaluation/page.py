@@ -115,15 +115,18 @@ def _verdicts(results: Mapping) -> Html:
     )
     for sampler in headline.judged(results)
   ]
-  return element("ul", *entries, class_="verdicts") if entries else Html("")
+  if not entries:
+    return Html("")
+  return join(
+    element("ul", *entries, class_="verdicts"),
+    element("p", headline.chance_text(len(entries)), class_="soft"),
+  )
 
 
 def _curves(results: Mapping) -> Html:
-  judge = results["judge"].get("name")
-  note = f"Ask-LLM is judged by {judge}, described below." if judge else ""
   return _section(
     "Loss along training",
-    element("p", note, class_="soft"),
+    element("p", headline.models_text(results), class_="soft"),
     element(
       "div",
       figures.loss_curves(results, "hq_loss"),
@@ -185,22 +188,29 @@ def _cost(results: Mapping) -> Html:
 
 def _judge(results: Mapping) -> Html:
   judge = results["judge"]
-  if not judge:
+  name, auc = judge.get("name"), judge.get("auc") or {}
+  if not name and not auc:
     return Html("")
-  name = str(judge.get("name", "unnamed"))
-  words = _STAND_IN if name == "stand_in" else f"The judge is {name}."
-  auc = [
-    [what.replace("_", " "), markup.number(figure)]
-    for what, figure in (judge.get("auc") or {}).items()
-  ]
-  children = [element("p", words)]
+  children = []
+  if name:
+    stand_in = "stand_in" in name.split(", ")
+    words = _STAND_IN if stand_in else f"The judge is {name}."
+    children.append(element("p", words))
   if auc:
-    caption = "How well the judge tells text apart: 1 always, 0.5 by chance."
+    caption = (
+      "How well scores that claim quality tell text apart: 1 always, 0.5 by "
+      "chance."
+    )
     header = ["Told apart", "AUC"]
-    children.append(markup.table(caption, header, auc, key="auc"))
+    rows = [
+      [what.replace("_", " "), markup.number(value)]
+      for what, value in auc.items()
+    ]
+    children.append(markup.table(caption, header, rows, key="auc"))
   others = {k: v for k, v in judge.items() if k not in ("name", "auc")}
   children.append(_facts(others))
-  return _section(f"The judge: {name}", *children, key="judge")
+  title = f"The judge: {name}" if name else "What scores tell apart"
+  return _section(title, *children, key="judge")
 
 
 def _facts(facts: Mapping) -> Html:

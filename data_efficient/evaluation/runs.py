@@ -128,6 +128,30 @@ def read_runs(directories: Sequence[str | pathlib.Path]) -> list[Run]:
   return runs
 
 
+def find(
+  directory: str | pathlib.Path, samplers: Sequence[str] | None
+) -> list[pathlib.Path]:
+  """The finished runs in a directory, sorted: of some samplers, or all.
+
+  Raises:
+    EvaluationError: a run.json is damaged, or a sampler has no run there.
+  """
+  paths = sorted(pathlib.Path(directory).glob("*/run.json"))
+  if samplers is None:
+    return [path.parent for path in paths]
+  found = {}
+  for path in paths:
+    row = _parse(_read_bytes(path), where=str(path))
+    found[path.parent] = _text(row, "sampler", path)
+  missing = [name for name in samplers if name not in found.values()]
+  if missing:
+    raise EvaluationError(
+      f"{directory}: no run of {', '.join(missing)}; there are runs of "
+      f"{', '.join(sorted(set(found.values()))) or 'none'}"
+    )
+  return [path for path, name in found.items() if name in samplers]
+
+
 def _check_compute(run: Run, first: Run) -> None:
   for field in ("steps", "batch_size"):
     ours, expected = getattr(run, field), getattr(first, field)

@@ -8,12 +8,14 @@ CSS = """
   --paper: #ffffff; --ink: #1b1f24; --soft: #57606a; --rule: #d0d7de;
   --raised: #f6f8fa; --link: #0b5cad; --good: #0a6b4c; --bad: #a63c00;
   --full: #1b1f24; --random: #7a5195; --ask_llm: #005f9e;
-  --density: #00735a; --quality_classifier: #b34700; --other: #6b5d00; }
+  --density: #00735a; --quality_classifier: #b34700; --perplexity: #a8216b;
+  --other: #6b5d00; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #0f1317; --ink: #e6edf3; --soft: #9aa7b4; --rule: #343c45;
   --raised: #171c22; --link: #6cb6ff; --good: #4cc79a; --bad: #ff9a57;
   --full: #f0f3f6; --random: #cf9fe8; --ask_llm: #62b8f2;
-  --density: #3cc9a0; --quality_classifier: #ff9a57; --other: #d8c64a; } }
+  --density: #3cc9a0; --quality_classifier: #ff9a57; --perplexity: #ff8fc2;
+  --other: #d8c64a; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink);
@@ -74,7 +76,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; overflow: hidden;
 .c-full { --c: var(--full); } .c-random { --c: var(--random); }
 .c-ask_llm { --c: var(--ask_llm); } .c-density { --c: var(--density); }
 .c-quality_classifier { --c: var(--quality_classifier); }
-.c-other { --c: var(--other); }
+.c-perplexity { --c: var(--perplexity); } .c-other { --c: var(--other); }
 .paper { fill: var(--paper); }
 .grid { stroke: var(--rule); stroke-width: .8; }
 .axis { stroke: var(--soft); stroke-width: 1; }
@@ -82,7 +84,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; overflow: hidden;
 .label { fill: var(--c); font-size: 12px; font-weight: 600; }
 .band { fill: var(--c); opacity: .13; }
 .curve { fill: none; stroke: var(--c); stroke-width: 1.8;
-  stroke-linejoin: round; } .dashed { stroke-dasharray: 6 3; }
+  stroke-linejoin: round; }
+.dash-1 { stroke-dasharray: 7 3; } .dash-2 { stroke-dasharray: 2 2; }
+.dash-3 { stroke-dasharray: 9 2 2 2; } .dash-4 { stroke-dasharray: 14 4; }
+.width-1 { stroke-width: 1; } .width-2 { stroke-width: 3; }
 .lead-line { fill: none; stroke: var(--c); stroke-width: .8; opacity: .7; }
 .target { stroke: var(--full); stroke-width: 1.2; stroke-dasharray: 5 4; }
 .seed { fill: none; stroke: var(--c); stroke-width: 1.5; }

@@ -100,10 +100,39 @@ def test_several_budgets_are_told_apart(results):
   ]
   words = _words(figures.loss_curves(results, "hq_loss"))
   assert "Ask-LLM 20%" in words and "Ask-LLM 40%" in words
-  dashed = [b.label for b in figures.bands(results, "hq_loss") if b.dashed]
+  dashed = [b.label for b in figures.bands(results, "hq_loss") if b.stroke]
   assert dashed == [
     f"{n} 40%" for n in ("Random", "Ask-LLM", "Density", "Classifier")
   ]
+
+
+def test_many_samplers_have_a_stroke_and_a_place_each(results):
+  runs = [r for r in results["runs"] if r["sampler"] == "density"]
+  (one,) = [s for s in results["samplers"] if s["sampler"] == "density"]
+  sizes = [f"perplexity_{size}" for size in ("small", "base", "large", "xl")]
+  sizes += [f"perplexity_large_{n}00k" for n in range(1, 18)]
+  for name in sizes:
+    results["runs"] += [r | {"sampler": name} for r in runs]
+    results["samplers"].append(one | {"sampler": name})
+  figure = figures.loss_curves(results, "hq_loss")
+  drawing = _drawing(figure)
+  labels = [
+    t for t in drawing.iter(f"{_SVG}text") if t.get("class").startswith("label")
+  ]
+  assert len(labels) == 5 + len(sizes)
+  places = sorted(float(label.get("y")) for label in labels)
+  assert min(np.diff(places)) >= 13.9
+  assert _inside(figure)
+  paths = [p.get("class") for p in drawing.iter(f"{_SVG}path")]
+  # Too many for bands; before each name stands a piece of its curve.
+  assert not [p for p in paths if p.startswith("band ")]
+  curves = [p for p in paths if p.startswith("curve ")]
+  assert len(curves) == 2 * len(labels)
+  named = [b for b in figures.bands(results, "hq_loss") if "perp" in b.colour]
+  assert len({b.stroke for b in named}) == len(named) == 8
+  assert (
+    "band" not in figures.loss_curves(results, "hq_loss").split("caption")[1]
+  )
 
 
 def test_figures_without_full(results):

@@ -111,6 +111,34 @@ def test_another_judge_is_not_called_a_stand_in(results, examples):
   assert "Ask-LLM by flan_t5_xl" in words and "stand_in" not in words
 
 
+def test_every_model_that_is_asked_is_named_once(results):
+  kinds = {"ask_llm": "stand_in", "density": "t5_quickstart"}
+  results["judge"] |= {"kinds": kinds | {"ask_llm_xl": "flan_t5_xl"}}
+  names = [headline.label(results, {"sampler": name}) for name in kinds]
+  assert names == ["Ask-LLM by stand_in", "Density by t5_quickstart"]
+  assert headline.label(results, {"sampler": "ask_llm_xl"}) == "Ask-LLM XL"
+  words = headline.models_text(results)
+  assert words.startswith("Ask-LLM asks stand_in. Density asks t5_quickstart.")
+  assert "not what a T5 of the paper would keep" in words
+  results["judge"] = {"auc": {"DSIR: HQ against the pool": 0.9}, "kinds": {}}
+  page_of = page.render(results, {})
+  assert "What scores tell apart" in page_of and "The judge" not in page_of
+
+
+def test_verdicts_by_chance_are_counted(rendered):
+  words = " ".join(_read(rendered).words)
+  assert "were all 3 samplers of this list no better and no worse" in words
+  assert "about 0.2 would be decided" in words
+  assert "about 1.3 would" in headline.chance_text(25)
+
+
+def test_headline_of_very_many_counts_them(results):
+  (one,) = [s for s in results["samplers"] if s["sampler"] == "density"]
+  results["samplers"] += [one | {"sampler": f"s{n}"} for n in range(9)]
+  words = headline.headline(results)
+  assert "; 10 selections are undecided" in words and "Density" not in words
+
+
 def test_headline_says_what_the_intervals_carry(results):
   words = headline.headline(results)
   assert words.startswith("At an equal budget of 20%, judged by HQ loss")

@@ -173,3 +173,17 @@ def test_runs_measured_otherwise_are_refused(tmp_path, change, message):
     EvaluationError, match=f"b and .*a cannot(.|\n)*{message}"
   ):
     runs.read_runs(directories)
+
+
+def test_runs_are_found_by_their_samplers(tmp_path):
+  for name in ("random", "density", "ask_llm"):
+    write_run(tmp_path / f"{name}-0", facts={"sampler": name})
+  (tmp_path / "unfinished").mkdir()
+  found = runs.find(tmp_path, None)
+  assert [path.name for path in found] == ["ask_llm-0", "density-0", "random-0"]
+  found = runs.find(tmp_path, ["random", "ask_llm"])
+  assert [path.name for path in found] == ["ask_llm-0", "random-0"]
+  with pytest.raises(
+    EvaluationError, match="no run of dsir; there are runs of ask_llm, d"
+  ):
+    runs.find(tmp_path, ["random", "dsir"])
