@@ -15,9 +15,12 @@ import contextvars
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import jax
+
+Item = TypeVar("Item")
 
 VARIABLE = "DATA_EFFICIENT_PROCESSES"
 _FORM = re.compile(r"(\d+)/(\d+)@(.+:\d+)")
@@ -73,6 +76,12 @@ def index() -> int:
 def is_first() -> bool:
   """Whether this process writes logs and records; one in each run does."""
   return index() == 0
+
+
+def share(items: Sequence[Item]) -> Sequence[Item]:
+  """This process's of some items that all processes list alike: neighbours."""
+  own, of = index(), count()
+  return items[len(items) * own // of : len(items) * (own + 1) // of]
 
 
 def wait(label: str) -> None:

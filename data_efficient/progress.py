@@ -7,6 +7,7 @@ process that started several others can draw one bar for each.
 """
 
 import contextlib
+import contextvars
 import json
 import os
 import pathlib
@@ -19,6 +20,9 @@ FILE_VARIABLE = "DATA_EFFICIENT_PROGRESS"
 _LINE_SECONDS = 20.0
 _FILE_SECONDS = 0.5
 _COUNT_SECONDS = 0.1
+_quiet: contextvars.ContextVar[bool] = contextvars.ContextVar(
+  "quiet", default=False
+)
 
 Advance = Callable[[int], None]
 Item = TypeVar("Item")
@@ -36,7 +40,9 @@ class Progress(NamedTuple):
 def bar(label: str, *, total: int, done: int = 0) -> Iterator[Advance]:
   """Yields `advance(units)`; `done` units were finished before."""
   path = os.environ.get(FILE_VARIABLE)
-  if path:
+  if _quiet.get():
+    yield lambda units: None
+  elif path:
     with _file(pathlib.Path(path), label, total, done) as advance:
       yield advance
   elif sys.stderr.isatty():
@@ -45,6 +51,16 @@ def bar(label: str, *, total: int, done: int = 0) -> Iterator[Advance]:
   else:
     with _lines(label, total, done) as advance:
       yield advance
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+  """Inside, bars show nothing: of one of many workers, say."""
+  token = _quiet.set(True)
+  try:
+    yield
+  finally:
+    _quiet.reset(token)
 
 
 def over(items: Iterable[Item], label: str, *, total: int) -> Iterator[Item]:

@@ -17,14 +17,36 @@ def numerics() -> dict[str, str]:
   }
 
 
+class HardwareError(ValueError):
+  """A machine whose bits would not be those of the others."""
+
+
+def check(expected: dict[str, str]) -> None:
+  """Compares this process's hardware with that of the one that sent work.
+
+  Raises:
+    HardwareError: they differ; says how.
+  """
+  found = numerics()
+  if found != expected:
+    raise HardwareError(
+      f"this worker computes on {found}, the process that started the pipeline "
+      f"on {expected}: their scores would differ in their bits; start it where "
+      "the workers' kind of device is (JAX_PLATFORMS=cpu)"
+    )
+
+
 def as_begun(
-  identity: dict[str, Any], directory: artifacts.PathLike
+  identity: dict[str, Any],
+  directory: artifacts.PathLike,
+  *,
+  kind: str = score_sets.KIND,
 ) -> dict[str, Any]:
-  """An identity with the hardware of the score set that lies there, if any.
+  """An identity with the hardware of the artifact that lies there, if any.
 
   Everything else in it stays, and is compared as always.
   """
-  begun = artifacts.identity_of(directory, kind=score_sets.KIND)
+  begun = artifacts.identity_of(directory, kind=kind)
   if begun is None:
     return identity
   scorer = dict(identity["scorer"])

@@ -7,7 +7,7 @@ shard follows.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,8 +18,6 @@ from data_efficient.data import prepared, records
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.score_sets import PartKey
 from data_efficient.scorers import interface, runner
-
-_BLOCK = 1024
 
 
 class UnreadableError(ValueError):
@@ -45,8 +43,10 @@ class Reader(Protocol):
   def identity(self) -> dict[str, Any]:
     """What the score set says of it."""
 
-  def stream(self, split: str) -> Iterator[Sequence[str] | np.ndarray]:
-    """The records of a split, in blocks."""
+  def stream(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[Sequence[str] | np.ndarray]:
+    """The records of a run of a split (`scope.Scope`), in blocks."""
 
   def shard(
     self, parts: Sequence[PartKey], fingerprints: np.ndarray
@@ -93,7 +93,7 @@ class Requests:
   Args:
     reader: of the records.
     fingerprints: of a shard's name, uint64 [records]: the corpus index's.
-    requested: shard to bool [records].
+    requested: of a shard's name, bool [records].
     keep_unreadable: whether parts that cannot be read are requested all the
       same, without their records.
 
@@ -106,13 +106,13 @@ class Requests:
     reader: Reader,
     *,
     fingerprints: Callable[[str], np.ndarray],
-    requested: Mapping[str, np.ndarray],
+    requested: Callable[[str], np.ndarray],
     keep_unreadable: bool,
   ):
     self._reader = reader
     # Results follow requests by a few parts: seldom more than two shards.
     self._known = functools.lru_cache(maxsize=4)(fingerprints)
-    self._requested = requested
+    self._requested = functools.lru_cache(maxsize=4)(requested)
     self._keep_unreadable = keep_unreadable
     self.failed: dict[str, str] = {}
 
@@ -138,7 +138,8 @@ class Requests:
     return self._known(part.shard)[part.start : part.start + part.records]
 
   def _mask(self, part: PartKey) -> np.ndarray:
-    return self._requested[part.shard][part.start : part.start + part.records]
+    found = self._requested(part.shard)
+    return found[part.start : part.start + part.records]
 
   def _unread(self, part: PartKey) -> runner.Request:
     """Of a part that nobody asked for: it is not even read."""
@@ -159,9 +160,11 @@ class _Texts:
   def identity(self) -> dict[str, Any]:
     return {"kind": "text"}
 
-  def stream(self, split: str) -> Iterator[list[str]]:
-    texts = self._scope.texts(split)
-    while block := list(itertools.islice(texts, _BLOCK)):
+  def stream(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[list[str]]:
+    texts = self._scope.texts(split, start, stop)
+    while block := list(itertools.islice(texts, scopes.BLOCK)):
       yield block
 
   def shard(

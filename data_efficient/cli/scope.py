@@ -1,32 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which records a score set asks for: those of some splits, or all."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from data_efficient.data import prepared, selections
+from data_efficient.data import corpora, prepared, selections
+
+BLOCK = 1024  # records that streams hand on at once
 
 
 @runtime_checkable
 class Scope(Protocol):
-  """The records to score, and the ones that a scorer may look at before."""
+  """The records to score, and the ones that a scorer may look at before.
+
+  A run [start, stop) of a split counts its records in the corpus's order, from
+  0; a stop of None is its end.
+  """
 
   def identity(self) -> Any:
     """What the score set says of it, JSON-able."""
 
-  def mask(self) -> dict[str, np.ndarray]:
-    """Shard to bool [records]: which ones are scored."""
+  def mask(self, shard: str) -> np.ndarray:
+    """Bool [records]: which records of a shard are scored."""
 
   def records(self, split: str) -> int:
     """How many a split has."""
 
-  def texts(self, split: str) -> Iterator[str]:
-    """The texts of a split, in the corpus's order."""
+  def texts(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[str]:
+    """The texts of a run of a split, in the corpus's order."""
 
-  def positions(self, split: str) -> dict[str, np.ndarray]:
-    """Shard to the positions of a split's records, ascending."""
+  def positions(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields each shard of a run, and the positions there, ascending."""
 
 
 def of(
@@ -68,18 +79,29 @@ class _Splits:
       name: self._corpus.split(name).selection.identity for name in self._names
     }
 
-  def mask(self) -> dict[str, np.ndarray]:
-    return self._corpus.mask(self._names)
+  def mask(self, shard: str) -> np.ndarray:
+    mask = np.zeros(self._corpus.index.shards[shard], bool)
+    for corpus, selection in map(self._corpus.split, self._names):
+      # A split of a separate corpus has no record of this one.
+      if corpus is self._corpus.corpus:
+        mask |= selection.mask(shard)
+    return mask
 
   def records(self, split: str) -> int:
     return self._corpus.split(split).selection.records
 
-  def texts(self, split: str) -> Iterator[str]:
-    return self._corpus.split(split).texts()
+  def texts(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[str]:
+    found = self.positions(split, start, stop)
+    return _texts(self._corpus.split(split).corpus, found)
 
-  def positions(self, split: str) -> dict[str, np.ndarray]:
+  def positions(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[tuple[str, np.ndarray]]:
     selection = self._corpus.split(split).selection
-    return {shard: selection.positions(shard) for shard in selection.shards}
+    for shard, run in _cut(selection.kept, start, stop):
+      yield shard, selection.positions(shard)[run]
 
 
 class _Whole:
@@ -91,27 +113,25 @@ class _Whole:
   def identity(self) -> str:
     return "none: all records of the corpus"
 
-  def mask(self) -> dict[str, np.ndarray]:
-    shards = self._corpus.index.shards
-    return {shard: np.ones(count, bool) for shard, count in shards.items()}
+  def mask(self, shard: str) -> np.ndarray:
+    return np.ones(self._corpus.index.shards[shard], bool)
 
   def records(self, split: str) -> int:
     _check_pool(split)
     return self._corpus.index.records
 
-  def texts(self, split: str) -> Iterator[str]:
-    _check_pool(split)
-    corpus = self._corpus.corpus
-    return (
-      record.text
-      for shard in self._corpus.index.shards
-      for record in corpus.read(shard)
-    )
+  def texts(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[str]:
+    return _texts(self._corpus.corpus, self.positions(split, start, stop))
 
-  def positions(self, split: str) -> dict[str, np.ndarray]:
+  def positions(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[tuple[str, np.ndarray]]:
     _check_pool(split)
     shards = self._corpus.index.shards
-    return {shard: np.arange(count) for shard, count in shards.items()}
+    for shard, run in _cut(shards, start, stop):
+      yield shard, np.arange(run.start, run.stop)
 
 
 class _Selected:
@@ -132,22 +152,47 @@ class _Selected:
       "selection": self._selection.identity,
     }
 
-  def mask(self) -> dict[str, np.ndarray]:
-    return {
-      shard: mask & self._selection.mask(shard)
-      for shard, mask in self._scope.mask().items()
-    }
+  def mask(self, shard: str) -> np.ndarray:
+    return self._scope.mask(shard) & self._selection.mask(shard)
 
   # What a scorer learns from does not shrink with what it scores.
 
   def records(self, split: str) -> int:
     return self._scope.records(split)
 
-  def texts(self, split: str) -> Iterator[str]:
-    return self._scope.texts(split)
+  def texts(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[str]:
+    return self._scope.texts(split, start, stop)
 
-  def positions(self, split: str) -> dict[str, np.ndarray]:
-    return self._scope.positions(split)
+  def positions(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[tuple[str, np.ndarray]]:
+    return self._scope.positions(split, start, stop)
+
+
+def _cut(
+  shards: Mapping[str, int], start: int, stop: int | None
+) -> Iterator[tuple[str, slice]]:
+  """Yields what a run has of each shard, by the shards' records."""
+  ends = itertools.accumulate(shards.values())
+  for (shard, records), end in zip(shards.items(), ends, strict=True):
+    first = max(start - (end - records), 0)
+    last = records if stop is None else min(stop - (end - records), records)
+    if first < last:
+      yield shard, slice(first, last)
+
+
+def _texts(
+  corpus: corpora.Corpus, runs: Iterator[tuple[str, np.ndarray]]
+) -> Iterator[str]:
+  for shard, positions in runs:
+    first, last = int(positions[0]), int(positions[-1])
+    kept = np.zeros(last + 1 - first, bool)
+    kept[positions - first] = True
+    for wanted, record in zip(kept, corpus.read(shard, first), strict=False):
+      if wanted:
+        yield record.text
 
 
 def _check_pool(split: str) -> None:

@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `score`: a corpus and a scorer to a score set, part by part.
 
-Several processes (`processes`) share the parts of one score set: which process
-scores a part does not change its bytes.
+Several processes (`processes`), or the workers of Beam pipelines, share the
+parts of one score set: who scores a part does not change its bytes.
 """
 
-import collections
 import contextlib
+import pathlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from data_efficient import processes, progress
-from data_efficient.cli import cost, hardware, reading
+from data_efficient import processes
+from data_efficient.cli import cost, hardware, reading, scoring_parts
 from data_efficient.cli import scope as scopes
 from data_efficient.data import (
+  pipelines,
   prepared,
-  score_set_writer,
   score_sets,
-  sketches,
+  sketch_stores,
+  working_directories,
 )
-from data_efficient.scorers import interface, runner
+from data_efficient.scorers import interface
+from data_efficient.selection import passes
 
 
 def score(
@@ -36,6 +36,7 @@ def score(
   embedder: interface.Scorer | None = None,
   unreadable_is_unscorable: bool = False,
   resume_elsewhere: bool = False,
+  beam_options: Sequence[str] | None = None,
 ) -> None:
   """Scores the records of some splits, or all; others are `not_requested`.
 
@@ -53,55 +54,72 @@ def score(
       other shards are scored, and the score set stays unfinished.
     resume_elsewhere: whether to go on with a score set that other hardware
       began; their scores agree within 1e-5, not in every bit.
+    beam_options: of Apache Beam pipelines that count the sketch's parts and
+      score the parts, such as '--runner=DirectRunner'; None: this process does.
 
   Raises:
     UnreadableError: shards that could not be read, with the reason of each;
       all others are scored.
-    ValueError: see `CorpusError`, `ArtifactError` and the scorer's own.
+    ValueError: see `CorpusError`, `ArtifactError`, `PipelineError` and the
+      scorer's own.
   """
   processes.join()
+  each = _each(beam_options, output)
   scope = scopes.of(corpus, splits, selection)
   index = corpus.index
   reader = reading.reader_of(corpus, scope, scorer, embeddings, embedder)
   identity = _identity(index, scope, scorer, reader)
   if resume_elsewhere:
     identity = hardware.as_begun(identity, output)
+  job = scoring_parts.Job(
+    output=str(pathlib.Path(output).absolute()),
+    identity=identity,
+    index=index,
+    scope=scope,
+    scorer=scorer,
+    reader=reader,
+    unreadable_is_unscorable=unreadable_is_unscorable,
+  )
   with contextlib.ExitStack() as stack:
     with processes.first_alone("score set opened"):
-      writer = stack.enter_context(
-        score_set_writer.ScoreSetWriter(
-          output,
-          identity=identity,
-          shards=index.shards,
-          part_records=scorer.part_records,
-          member=processes.index(),
-        )
-      )
+      writer = stack.enter_context(job.writer(processes.index()))
       missing = writer.missing_parts()
     # Nobody writes before all have seen what is missing.
     processes.wait("parts listed")
     if writer.complete:
+      if processes.is_first():
+        working_directories.remove(output)
       print(f"{output}: done before")
       return
-    requests = reading.Requests(
-      reader,
-      fingerprints=lambda shard: index.shard_column(shard, "fingerprint"),
-      requested=scope.mask(),
-      keep_unreadable=unreadable_is_unscorable,
+    sketch_stores.keep_beside(
+      job.output, scorer, identity, lambda: scope.records("pool"), each
     )
-    if processes.is_first():
-      sketches.keep_beside(output, scorer, identity)
+    working_directories.keep_beside(job.output, scorer, each)
+    execute = scoring_parts.elsewhere(each) if each else scoring_parts.here
     with cost.measured(output):
-      scorer.prepare(_shown(reader.stream, scope, scorer.name))
-      _score_parts(writer, scorer, requests, _share(missing))
+      scorer.prepare(scoring_parts.Passes(reader, scope, scorer.name))
+      failed = execute(job, writer, processes.share(missing))
       processes.wait("parts written")
       writer.merge(share=processes.index(), of=processes.count())
       processes.wait("parts merged")
-    _report(requests.failed, given_up=unreadable_is_unscorable)
+    _report(failed, given_up=unreadable_is_unscorable)
     if not processes.is_first():
       return
     writer.finish(scorer=scorer.name)
+    working_directories.remove(output)
   print(f"{output}: {score_sets.ScoreSet.open(output).scored:,} records scored")
+
+
+def _each(options: Sequence[str] | None, output: str) -> passes.Each | None:
+  """What makes passes by pipelines; None where this process makes them."""
+  if not options:
+    return None
+  if processes.count() > 1:
+    raise pipelines.PipelineError(
+      "BEAM_OPTIONS are for one process, which starts the pipelines: leave out "
+      f"{processes.VARIABLE}, or BEAM_OPTIONS"
+    )
+  return pipelines.each(options, output)
 
 
 def _identity(index, scope, scorer, reader) -> dict[str, Any]:
@@ -113,34 +131,6 @@ def _identity(index, scope, scorer, reader) -> dict[str, Any]:
     "inputs": reader.identity(),
     "numerics": hardware.numerics(),
   }
-
-
-def _share(parts: list[score_sets.PartKey]) -> list[score_sets.PartKey]:
-  """This process's parts: neighbours, so that few shards are read twice."""
-  count, index = processes.count(), processes.index()
-  return parts[len(parts) * index // count : len(parts) * (index + 1) // count]
-
-
-def _score_parts(
-  writer: score_set_writer.ScoreSetWriter,
-  scorer: interface.Scorer,
-  requests: reading.Requests,
-  parts: list[score_sets.PartKey],
-) -> None:
-  total = sum(part.records for part in parts)
-  with progress.bar(f"score {scorer.name}", total=total) as advance:
-    for request, scores in runner.run(scorer, requests.of(parts)):
-      part, readable = request.key
-      statuses = scores.statuses
-      if not readable:
-        statuses = [interface.unscorable("unreadable")] * part.records
-      writer.write(
-        part,
-        fingerprints=requests.fingerprints(part),
-        statuses=statuses,
-        columns=scores.columns,
-      )
-      advance(part.records)
 
 
 def _report(failed: Mapping[str, str], *, given_up: bool) -> None:
@@ -156,20 +146,3 @@ def _report(failed: Mapping[str, str], *, given_up: bool) -> None:
       "--gin.UNREADABLE_IS_UNSCORABLE=True"
     )
   print(f"{message}\ntheir records are unscorable", file=sys.stderr)
-
-
-def _shown(
-  stream: interface.Read, scope: scopes.Scope, name: str
-) -> interface.Read:
-  """A scorer's passes over splits, each under a bar."""
-  passes = collections.Counter()
-
-  def read(split: str) -> Iterator[Sequence[str] | np.ndarray]:
-    passes[split] += 1
-    label = f"{name}: pass {passes[split]} over {split}"
-    with progress.bar(label, total=scope.records(split)) as advance:
-      for block in stream(split):
-        yield block
-        advance(len(block))
-
-  return read

@@ -11,8 +11,6 @@ from data_efficient.data import embedding_sets, prepared
 from data_efficient.data.score_sets import PartKey
 from data_efficient.scorers import interface, runner
 
-_BLOCK = 1024
-
 
 class Stored:
   """The vectors of an embedding set, streamed."""
@@ -28,12 +26,14 @@ class Stored:
     """What the score set says of it."""
     return {"kind": "embedding", "embedding": self._set.encoder}
 
-  def stream(self, split: str) -> Iterator[np.ndarray]:
-    """The records of a split, in blocks."""
-    for shard, positions in self._scope.positions(split).items():
+  def stream(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[np.ndarray]:
+    """The records of a run of a split, in blocks."""
+    for shard, positions in self._scope.positions(split, start, stop):
       # A record that could not be embedded has NaN; scorers say so of it.
-      for start in range(0, len(positions), _BLOCK):
-        yield from self._set.take(shard, positions[start : start + _BLOCK])
+      for at in range(0, len(positions), scopes.BLOCK):
+        yield from self._set.take(shard, positions[at : at + scopes.BLOCK])
 
   def shard(
     self, parts: Sequence[PartKey], fingerprints: np.ndarray
@@ -71,9 +71,20 @@ class Recomputed:
     """What the score set says of it."""
     return {"kind": "embedding", "embedding": self._embedder.identity()}
 
-  def stream(self, split: str) -> Iterator[np.ndarray]:
-    """The records of a split, in blocks."""
-    return self._embedded(self._texts.stream(split))
+  def stream(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[np.ndarray]:
+    """The records of a run of a split, in blocks.
+
+    Those of the whole split: whoever reads a run has the same bits.
+    """
+    block = scopes.BLOCK
+    at = start - start % block
+    end = None if stop is None else -(-stop // block) * block
+    for vectors in self._embedded(self._texts.stream(split, at, end)):
+      last = None if stop is None else stop - at
+      yield vectors[max(start - at, 0) : last]
+      at += len(vectors)
 
   def shard(
     self, parts: Sequence[PartKey], fingerprints: np.ndarray
@@ -115,18 +126,18 @@ class Numbered:
     """What the score set says of it."""
     return self._vectors.identity()
 
-  def stream(self, split: str) -> Iterator[np.ndarray]:
-    """The records of a split, in blocks."""
-    numbers = np.concatenate(
-      [
-        self._starts[shard] + positions
-        for shard, positions in self._scope.positions(split).items()
-      ]
-    )
-    at = 0
-    for block in self._vectors.stream(split):
-      yield _numbered(numbers[at : at + len(block)], block)
-      at += len(block)
+  def stream(
+    self, split: str, start: int = 0, stop: int | None = None
+  ) -> Iterator[np.ndarray]:
+    """The records of a run of a split, in blocks."""
+    runs = self._scope.positions(split, start, stop)
+    waiting = np.zeros(0, np.int64)
+    for block in self._vectors.stream(split, start, stop):
+      while len(waiting) < len(block):
+        shard, positions = next(runs)
+        waiting = np.concatenate([waiting, self._starts[shard] + positions])
+      yield _numbered(waiting[: len(block)], block)
+      waiting = waiting[len(block) :]
 
   def shard(
     self, parts: Sequence[PartKey], fingerprints: np.ndarray

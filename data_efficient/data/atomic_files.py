@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import secrets
 
 from data_efficient.data.manifests import PathLike
 
@@ -18,7 +19,9 @@ def atomic_write(path: PathLike, data: bytes) -> None:
     data: the new content.
   """
   path = pathlib.Path(path)
-  temporary = path.with_name(path.name + TEMPORARY)
+  # A name of its own: a piece of work that a cluster gives out twice may be
+  # written twice at once.
+  temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
   try:
     with open(temporary, "wb") as file:
       file.write(data)

@@ -29,6 +29,10 @@ class EmbeddingSet:
     self._scores = scores
     self._last: score_sets.ScoreFile | None = None
 
+  def __getstate__(self) -> dict[str, Any]:
+    """What another process needs: it reads its files itself."""
+    return {**self.__dict__, "_last": None}
+
   @classmethod
   def open(cls, directory: artifacts.PathLike) -> "EmbeddingSet":
     """Opens a finished embedding set.

@@ -67,8 +67,7 @@ class Files:
     """
     path = self._path(shard)
     columns = (self.text_field, self.source_field, self.group_field)
-    unit = file_formats.TextUnit(self.text_unit)
-    rows = file_formats.rows(path, columns, text_unit=unit)
+    rows = self.rows(shard, columns)
     kept = itertools.islice(rows, start, None)
     mended = []
     for position, row in enumerate(kept, start):
@@ -86,6 +85,21 @@ class Files:
         offset=row.offset,
       )
     self._tell(path, mended)
+
+  def rows(
+    self, shard: str, columns: Sequence[str]
+  ) -> Iterator[file_formats.Row]:
+    """Yields a file's rows, with any of their fields.
+
+    Args:
+      shard: name of the file.
+      columns: fields that are read (Parquet); the first must be there.
+
+    Raises:
+      CorpusError: no such shard, or a damaged file or row; names both.
+    """
+    unit = file_formats.TextUnit(self.text_unit)
+    return file_formats.rows(self._path(shard), columns, text_unit=unit)
 
   def check_random_access(self) -> None:
     """Raises CorpusError for files that are compressed, or plain text."""

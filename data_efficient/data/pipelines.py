@@ -6,17 +6,22 @@ this process reads. So the machinery that selects is the same everywhere, and so
 is what it selects.
 """
 
+import contextlib
 import functools
 import io
 import pathlib
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from data_efficient import progress
 from data_efficient.data import artifacts
 from data_efficient.selection import passes
+
+_WATCH_SECONDS = 1.0
 
 
 class PipelineError(ValueError):
@@ -58,7 +63,7 @@ def _over_shards(
   folder = pathlib.Path(tempfile.mkdtemp(prefix=".pass-", dir=beside))
   try:
     parsed = pipeline_options.PipelineOptions(options)
-    with beam.Pipeline(options=parsed) as pipeline:
+    with _watched(folder, count), beam.Pipeline(options=parsed) as pipeline:
       _ = (
         pipeline
         | beam.Create(range(count))
@@ -72,11 +77,35 @@ def _over_shards(
     shutil.rmtree(folder)
 
 
+@contextlib.contextmanager
+def _watched(folder: pathlib.Path, count: int) -> Iterator[None]:
+  """Shows how many results the workers have left in a folder."""
+  stopped = threading.Event()
+  with progress.bar("pipeline", total=count) as advance:
+
+    def watch() -> None:
+      seen, last = 0, False
+      while not last:
+        last = stopped.wait(_WATCH_SECONDS)
+        now = len([*folder.glob("*.npz")])
+        advance(now - seen)
+        seen = now
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+      yield
+    finally:
+      stopped.set()
+      watcher.join()
+
+
 def _write(
   function: Callable[[int], tuple[np.ndarray, ...]], folder: str, number: int
 ) -> None:
   data = io.BytesIO()
-  np.savez(data, *function(number))
+  with progress.quietly():
+    np.savez(data, *function(number))
   artifacts.atomic_write(_place(folder, number), data.getvalue())
 
 

@@ -79,6 +79,14 @@ class Selection:
       shard: facts[part]["shard_records"] for shard, part in self._parts.items()
     }
 
+  @functools.cached_property
+  def kept(self) -> dict[str, int]:
+    """Records kept of each shard."""
+    facts = self._manifest.parts
+    return {
+      shard: facts[part]["records"] for shard, part in self._parts.items()
+    }
+
   @property
   def records(self) -> int:
     """Records kept."""

@@ -17,8 +17,7 @@ pass over both would have written, bit for bit.
 import itertools
 import json
 import pathlib
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +26,9 @@ import xxhash
 
 from data_efficient.data import artifacts, manifests
 from data_efficient.data.artifacts import ArtifactError
-from data_efficient.scorers import interface, sketch_store
 from data_efficient.scorers.sketch_store import Absorbed
 
 FORMAT_VERSION = 1
-NAME = "sketch"  # of the file in a score set's directory
-SECONDS = 60.0  # between two writes
 
 _MAGIC = b"density sketch\n"
 _DIGEST = 16
@@ -137,69 +133,6 @@ def check(found: Kept, expected: Kept, where: str) -> None:
     ArtifactError: they differ; names each field.
   """
   artifacts.check_identity(where, _made_from(found), _made_from(expected))
-
-
-class FileStore:
-  """Keeps pass 1 of a scorer in a file.
-
-  Args:
-    path: the file; its directory exists.
-    identity: what the sketch is made from, JSON-able.
-    seconds: between two writes.
-  """
-
-  def __init__(
-    self,
-    path: artifacts.PathLike,
-    *,
-    identity: Mapping[str, Any],
-    seconds: float = SECONDS,
-  ):
-    self._path = pathlib.Path(path)
-    self._identity = manifests.plain(dict(identity), "identity")
-    self._seconds = seconds
-    self._kept_at = time.monotonic()
-
-  def load(self) -> Absorbed | None:
-    """What the file holds; None without one.
-
-    Raises:
-      ArtifactError: it was made from something else (names what), or is
-        damaged.
-    """
-    if not self._path.exists():
-      return None
-    kept = read(self._path)
-    artifacts.check_identity(self._path, kept.identity, self._identity)
-    return kept.absorbed
-
-  def due(self) -> bool:
-    """Whether the last write is long ago."""
-    return time.monotonic() - self._kept_at >= self._seconds
-
-  def keep(self, absorbed: Absorbed) -> None:
-    """Replaces the file."""
-    write(self._path, Kept(self._identity, absorbed))
-    self._kept_at = time.monotonic()
-
-
-def keep_beside(
-  scores: artifacts.PathLike,
-  scorer: interface.Scorer,
-  identity: Mapping[str, Any],
-) -> None:
-  """Lets a scorer that makes a sketch keep it in its score set's directory.
-
-  Args:
-    scores: the directory.
-    scorer: any scorer; those without a sketch are left alone.
-    identity: the score set's.
-  """
-  if isinstance(scorer, sketch_store.KeepsSketch):
-    scorer.sketch_store = FileStore(
-      pathlib.Path(scores) / NAME,
-      identity={**identity, "part_records": scorer.part_records},
-    )
 
 
 def _header(kept: Kept) -> dict[str, Any]:

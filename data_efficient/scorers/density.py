@@ -10,7 +10,8 @@ with `InversePropensity`.
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ from data_efficient.scorers import (
   vectors,
 )
 from data_efficient.scorers import bandwidth as bandwidths
-from data_efficient.scorers.sketch_store import Absorbed, Store
+from data_efficient.scorers.sketch_store import Absorbed, Place, Store
 
 LARGEST_TOTAL = 2**31 - 1
 
@@ -56,7 +57,8 @@ class Density:
     block: vectors that a device hashes at once.
     part_records: records a part, of the scores and of pass 1.
     name: the name of the scorer in tables.
-    sketch_store: where pass 1 keeps its sketch; None to keep it in memory only.
+    sketch_store: where pass 1 keeps its sketch, and who counts it; None to
+      count here and keep it in memory only.
   """
 
   num_rows: int
@@ -101,30 +103,22 @@ class Density:
       BandwidthError: the rule finds no width.
       HashFamilyError: the family cannot have it.
     """
-    absorbed = self.sketch_store.load() if self.sketch_store else None
-    if absorbed is None:
-      absorbed = self._begun(read)
-    hashes = self.family.draw(
-      jax.random.key(self.seed),
-      dimensions=absorbed.dimensions,
-      num_rows=self.num_rows,
-      width=absorbed.width,
-    )
-    absorbed = absorbing.absorb(
-      lambda: read("pool"),
-      hashes,
-      absorbed,
-      block=self.block,
-      part_records=self.part_records,
-      store=self.sketch_store,
-    )
-    self.state = State(
-      hashes=hashes,
-      sketch=sketch_mesh.placed(
-        absorbing.mesh(), absorbed.counts, absorbed.total
-      ),
-      width=absorbed.width,
-    )
+    store = self.sketch_store
+    begin = functools.partial(self._begun, read)
+    absorbed = store.begin(begin) if store else begin()
+    if absorbed.total < absorbed.records:
+      count = functools.partial(self._count, read)
+      absorbed = (
+        store.complete(absorbed, count)
+        if store
+        else count(absorbed, None, None)
+      )
+      absorbing.check_whole(absorbed)
+    self.state = self._state(absorbed)
+
+  def __getstate__(self) -> dict:
+    """What goes to other machines: these read the sketch where it is kept."""
+    return {**self.__dict__, "state": None if self.sketch_store else self.state}
 
   def score(self, batch: Matrix) -> interface.Scores:
     """Pass 2: column "score", float32 [n], the mean kernel value in (0, 1].
@@ -136,8 +130,7 @@ class Density:
     Raises:
       DensityError: before `prepare`, or vectors of another dimension.
     """
-    if self.state is None:
-      raise DensityError("prepare must run before score: the sketch is empty")
+    self._restore()
     self._check_dimensions(batch)
     sums = absorbing.sums(
       self.state.hashes,
@@ -163,6 +156,55 @@ class Density:
       "pool_records": int(self.state.sketch.total),
       "sketch_bytes": self.state.sketch.counts.nbytes,
     }
+
+  def _hashes(self, begun: Absorbed) -> hashing.Hashes:
+    return self.family.draw(
+      jax.random.key(self.seed),
+      dimensions=begun.dimensions,
+      num_rows=self.num_rows,
+      width=begun.width,
+    )
+
+  def _count(
+    self,
+    read: interface.Read,
+    begun: Absorbed,
+    only: Sequence[int] | None,
+    place: Place | None,
+  ) -> Absorbed:
+    """Counts parts of the pool; see `sketch_store.Count`."""
+
+    def stream(start: int, stop: int | None) -> Iterator[Matrix]:
+      whole = (start, stop) == (0, None)
+      return read("pool") if whole else read("pool", start, stop)
+
+    return absorbing.absorb(
+      stream,
+      self._hashes(begun),
+      begun,
+      block=self.block,
+      part_records=self.part_records,
+      place=place,
+      only=only,
+    )
+
+  def _state(self, absorbed: Absorbed) -> State:
+    return State(
+      hashes=self._hashes(absorbed),
+      sketch=sketch_mesh.placed(
+        absorbing.mesh(), absorbed.counts, absorbed.total
+      ),
+      width=absorbed.width,
+    )
+
+  def _restore(self) -> None:
+    """On another machine: what `prepare` left where the sketch is kept."""
+    if self.state is not None:
+      return
+    kept = self.sketch_store.load() if self.sketch_store else None
+    if kept is None or kept.total != kept.records:
+      raise DensityError("prepare must run before score: the sketch is empty")
+    self.state = self._state(kept)
 
   def _begun(self, read: interface.Read) -> Absorbed:
     """Nothing absorbed yet; looks at the whole pool for the width."""

@@ -44,8 +44,9 @@ class Scores(NamedTuple):
 
 
 # Streams a split ("pool", "reference") in blocks: lists of texts, or [n, d]
-# matrices for a scorer that reads embeddings.
-Read = Callable[[str], Iterator[Sequence[str] | np.ndarray]]
+# matrices for a scorer that reads embeddings. Two numbers more are the first
+# record of it that is wanted, and the one after the last.
+Read = Callable[..., Iterator[Sequence[str] | np.ndarray]]
 
 
 @runtime_checkable

@@ -42,6 +42,12 @@ class Judge:
   name: dict
   mesh: Mesh | None = None
 
+  def __reduce__(self) -> tuple:
+    """What goes to another process; it has devices of its own."""
+    parameters = jax.device_get(self.parameters)
+    layout = dict(self.mesh.shape) if self.mesh else None
+    return _moved, (self.network, parameters, self.name, layout)
+
   def identity(self) -> dict:
     """All that its answers depend on, JSON-able."""
     sizes = dataclasses.asdict(self.network)
@@ -131,6 +137,28 @@ def load(
   )
   name = {"kind": kind, "parameters": fingerprint(parameters)}
   return Judge(network, parameters, name, mesh)
+
+
+def _moved(
+  network: networks.Network,
+  parameters: networks.Parameters,
+  name: dict,
+  layout: dict[str, int] | None,
+) -> Judge:
+  """A judge of another process, on this one's devices."""
+  if layout is None:
+    return Judge(network, parameters, name)
+  mesh = partitioning.mesh(
+    model_parallel=layout["model"], devices=jax.local_devices()
+  )
+  if dict(mesh.shape) != layout:
+    raise partitioning.PartitioningError(
+      f"a judge of devices {layout} was sent to a machine with "
+      f"{dict(mesh.shape)}: its scores would differ in their bits"
+    )
+  shardings = partitioning.parameter_shardings(network, mesh)
+  placed = jax.tree.map(partitioning.place, parameters, shardings)
+  return Judge(network, placed, name, mesh)
 
 
 def check_vocabulary(judge: Judge, tokenizer: Tokenizer) -> None:

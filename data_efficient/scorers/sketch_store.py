@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a sketch is between two runs, and where a scorer may leave it.
 
-A scorer opens no file: `data.sketches` hands it a `Store`.
+A scorer opens no file: `data.sketch_stores` hands it a `Store`, which also
+knows who counts: this process, several, or the workers of a pipeline.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,17 +33,44 @@ class Absorbed(NamedTuple):
 
 
 @runtime_checkable
-class Store(Protocol):
-  """Where pass 1 keeps its sketch, to go on after it was stopped."""
-
-  def load(self) -> Absorbed | None:
-    """What was kept, if anything."""
+class Place(Protocol):
+  """Where a sketch is kept while it grows."""
 
   def due(self) -> bool:
     """Whether it is time to keep it."""
 
   def keep(self, absorbed: Absorbed) -> None:
     """Replaces what was kept."""
+
+
+@runtime_checkable
+class Count(Protocol):
+  """Counts parts of the pool; goes to other machines."""
+
+  def __call__(
+    self, begun: Absorbed, only: Sequence[int] | None, place: Place | None
+  ) -> Absorbed:
+    """What was counted before, and some parts of the pool, or all others.
+
+    Args:
+      begun: what was counted before.
+      only: numbers of the parts, ascending; None for all that `begun` lacks.
+      place: kept there when it is due, and at the end.
+    """
+
+
+@runtime_checkable
+class Store(Protocol):
+  """Where pass 1 keeps its sketch, and who counts it."""
+
+  def load(self) -> Absorbed | None:
+    """What was kept, if anything."""
+
+  def begin(self, begin: Callable[[], Absorbed]) -> Absorbed:
+    """What was kept; if nothing was, what `begin` returns."""
+
+  def complete(self, begun: Absorbed, count: Count) -> Absorbed:
+    """The sketch of all parts."""
 
 
 @runtime_checkable

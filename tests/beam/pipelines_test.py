@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Selections by Beam are those of one process, to the last record."""
 
+import contextlib
 import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
+from data_efficient import progress
 from data_efficient.cli import select
 from data_efficient.data import pipelines
 from data_efficient.selection import (
@@ -37,6 +39,32 @@ def test_a_pass_is_the_same_as_by_threads(tmp_path):
     np.testing.assert_array_equal(mine[0], its[0])
     assert mine[1] == its[1] and mine[0].dtype == its[0].dtype
   assert list(tmp_path.iterdir()) == []
+
+
+def _shown(number):
+  with progress.bar("a worker's", total=1) as advance:
+    advance(1)
+  return (np.array(number),)
+
+
+def test_a_pipeline_has_one_bar(tmp_path, monkeypatch):
+  shown = {}
+
+  @contextlib.contextmanager
+  def bar(label, total, done):
+    shown[label] = [0, total]
+
+    def advance(units):
+      shown[label][0] += units
+
+    yield advance
+
+  monkeypatch.setattr(progress, "_lines", bar)
+  monkeypatch.setattr(progress, "_terminal", bar)
+  monkeypatch.delenv(progress.FILE_VARIABLE, raising=False)
+  found = list(pipelines.each(OPTIONS, tmp_path / "selection")(_shown, 3))
+  assert [int(one) for (one,) in found] == [0, 1, 2]
+  assert shown == {"pipeline": [3, 3]}
 
 
 def _blocks():

@@ -40,7 +40,11 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
   """A corpus, and gin files of small scorers."""
-  directory = tmp_path_factory.mktemp("scored")
+  return write_place(tmp_path_factory.mktemp("scored"))
+
+
+def write_place(directory):
+  """Fills and returns it."""
   generator = random.Random(0)
   for name, count in SHARDS.items():
     texts = [" ".join(generator.choices(WORDS, k=30)) for _ in range(count)]

@@ -7,15 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from data_efficient.data import artifacts, sketches
+from data_efficient.data import artifacts, sketch_stores, sketches
 from data_efficient.kernels import p_stable
-from data_efficient.scorers import (
-  absorbing,
-  bandwidth,
-  density,
-  hash_families,
-  uniform,
-)
+from data_efficient.scorers import absorbing
 from data_efficient.scorers.sketch_store import Absorbed
 
 PARTS = range(5)
@@ -49,17 +43,17 @@ def begun(**changes):
   return nothing._replace(**changes)
 
 
-def absorbed(only=None, start=None, store=None):
+def absorbed(only=None, start=None, place=None):
   hashes = p_stable.init(
     jax.random.key(0), dimensions=6, num_rows=12, width=1.0
   )
   return absorbing.absorb(
-    lambda: iter([pool()]),
+    lambda first, last: iter([pool()[first:last]]),
     hashes,
     start or begun(),
     block=16,
     part_records=PART_RECORDS,
-    store=store,
+    place=place,
     only=only,
   )
 
@@ -135,7 +129,7 @@ def test_another_sketch_is_refused_by_name(tmp_path, field, value):
   with pytest.raises(artifacts.ArtifactError, match=rf"identity\.{field}: "):
     sketches.merged(kept((1, 2)), other)
   sketches.write(tmp_path / "a", kept())
-  store = sketches.FileStore(tmp_path / "a", identity=identity)
+  store = sketch_stores.FileStore(tmp_path / "a", identity=identity)
   with pytest.raises(artifacts.ArtifactError, match=rf"{field}: found"):
     store.load()
 
@@ -175,59 +169,3 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
   monkeypatch.undo()
   with pytest.raises(artifacts.ArtifactError, match="version 2.* version 1"):
     sketches.read(tmp_path / "a")
-
-
-class Stopped(Exception):
-  """What a test stops a pass with."""
-
-
-def test_a_stopped_pass_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
-  whole = _bytes(tmp_path / "whole", kept())
-  path = tmp_path / "sketch"
-  write, written = sketches.write, []
-
-  def stopping(path, one):
-    write(path, one)
-    written.append(one.absorbed.parts)
-    if len(written) == 3:
-      raise Stopped
-
-  monkeypatch.setattr(sketches, "write", stopping)
-
-  def store():
-    return sketches.FileStore(path, identity=IDENTITY, seconds=0.0)
-
-  assert store().load() is None
-  with pytest.raises(Stopped):
-    absorbed(store=store())
-  assert written == [(0,), (0, 1), (0, 1, 2)]
-  absorbed(start=store().load(), store=store())
-  assert path.read_bytes() == whole
-
-
-def test_a_file_is_due_now_and_then(tmp_path):
-  path = tmp_path / "a"
-  assert not sketches.FileStore(path, identity=IDENTITY).due()
-  assert sketches.FileStore(path, identity=IDENTITY, seconds=0.0).due()
-
-
-def test_only_a_scorer_with_a_sketch_gets_a_store(tmp_path):
-  scorer = density.Density(
-    num_rows=12,
-    num_buckets=31,
-    family=hash_families.Angular(projection="dense"),
-    bandwidth=bandwidth.AngularBits(bits=4),
-    seed=0,
-    block=16,
-    part_records=PART_RECORDS,
-  )
-  sketches.keep_beside(tmp_path, scorer, IDENTITY)
-  scorer.prepare(lambda split: iter([pool()]))
-  found = sketches.read(tmp_path / sketches.NAME)
-  np.testing.assert_array_equal(
-    found.absorbed.counts, scorer.state.sketch.counts
-  )
-  assert found.identity == {**IDENTITY, "part_records": PART_RECORDS}
-  other = uniform.Uniform()
-  sketches.keep_beside(tmp_path, other, IDENTITY)
-  assert not hasattr(other, "sketch_store")
