@@ -13,7 +13,6 @@ from data_efficient import progress
 from data_efficient.kernels import clustering
 from data_efficient.scorers import interface, subsample, vectors
 
-
 # Vectors a cluster among which first centroids are drawn: the steps that follow
 # see all, and drawing among 200 a cluster took as long as three of them.
 _DRAWN_AMONG = 32

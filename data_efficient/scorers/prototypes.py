@@ -8,11 +8,17 @@ al. 2022; arXiv 2402.09668, Section 4.1). Select from it with `Top`.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Float
 
 from data_efficient.scorers import clusters, interface, vectors
+from data_efficient.scorers.working_files import (
+  Columns,
+  InMemory,
+  WorkingFiles,
+)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -23,12 +29,17 @@ class Prototypes:
     clusters: how the pool is clustered.
     part_records: records a part.
     name: the name of the scorer in tables.
+    working_files: where the centroids are kept until all is scored; None for
+      memory.
   """
 
   clusters: clusters.KMeans
   part_records: int = 16384
   name: str = "prototypes"
 
+  working_files: WorkingFiles | None = dataclasses.field(
+    default=None, init=False, repr=False, compare=False
+  )
   centroids: Float[np.ndarray, "k d"] | None = dataclasses.field(
     default=None, init=False, repr=False, compare=False
   )
@@ -45,7 +56,13 @@ class Prototypes:
     Raises:
       ClusterError: fewer usable vectors than clusters.
     """
-    self.centroids = self.clusters.fit(read("pool"), name=self.name)
+    files = self.working_files or InMemory()
+    files.each("centroids", functools.partial(self._fitted, read), 1)
+    self.centroids = files.read("centroids", 0)["vectors"]
+
+  def _fitted(self, read: interface.Read, number: int) -> Columns:
+    del number  # there is one
+    return {"vectors": self.clusters.fit(read("pool"), name=self.name)}
 
   def score(self, batch: np.ndarray) -> interface.Scores:
     """Columns "score" in [−1, 1], and "cluster", the centroid's number.

@@ -10,6 +10,8 @@ group has the score of what is left without it. Select from it with `Top`.
 """
 
 import dataclasses
+import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -17,32 +19,62 @@ from jaxtyping import Float, Float32, Int64
 
 from data_efficient import progress
 from data_efficient.kernels import clustering
-from data_efficient.scorers import clusters, interface, vectors
+from data_efficient.scorers import (
+  cluster_files,
+  clusters,
+  interface,
+)
+from data_efficient.scorers.working_files import (
+  Columns,
+  InMemory,
+  WorkingFiles,
+)
 
 _SMALLEST = 16  # rows of a block
+_NOTED = 24  # bytes of what is noted of a record
+_BEHIND = {
+  "record": np.full(1, np.iinfo(np.int64).max),
+  "cosine": np.zeros(1, np.float32),
+  "nearest": np.zeros(1, np.int64),
+  "cluster": np.zeros(1, np.int32),
+}
+_NOTHING = {
+  "score": np.zeros(0, np.float32),
+  "nearest": np.zeros(0, np.int64),
+  "cluster": np.zeros(0, np.int32),
+}
 
 
 class Found(NamedTuple):
-  """What the pool's records came to, by ascending record number.
+  """Where it lies what the pool's records came to.
 
   Attributes:
-    records: their numbers in the corpus.
-    cosines: to the nearest candidate; −1 where there is none.
-    nearest: its record number; −1 where there is none.
-    labels: of their clusters.
+    files: the pieces.
+    label: name of the pass: of each group of clusters its records, ascending,
+      the cosine to the nearest candidate (−1 where there is none), the number
+      of that record (−1 likewise), and the cluster.
+    groups: how many.
   """
 
-  records: Int64[np.ndarray, " n"]
-  cosines: Float32[np.ndarray, " n"]
-  nearest: Int64[np.ndarray, " n"]
-  labels: np.ndarray
+  files: WorkingFiles
+  label: str
+  groups: int
+
+
+class Window(NamedTuple):
+  """What the records [first, last) came to, those of the pool ascending."""
+
+  first: int
+  last: int
+  found: Columns
 
 
 @dataclasses.dataclass(kw_only=True)
 class SemDeDup:
   """Scores embeddings by their nearest neighbour in their cluster.
 
-  The pool's vectors are held in memory, in the embedding set's type.
+  The pool is ordered by clusters on disk, where `working_files` says: a copy
+  of its vectors, in the embedding set's type, until the scores are there.
 
   Attributes:
     clusters: how the pool is clustered.
@@ -50,17 +82,28 @@ class SemDeDup:
       record is compared with all others of its cluster, and of two copies
       both have the lowest score.
     block: vectors of a cluster that are compared with as many at once.
+    memory_bytes: of vectors that are held at once, in the embedding set's type;
+      scores do not depend on it. A process needs some times as much. Larger
+      clusters are read block by block, again for each other block.
     part_records: records a part.
     name: the name of the scorer in tables.
+    working_files: where the pool is ordered; None for memory.
   """
 
   clusters: clusters.KMeans
   keep_one: bool
   block: int
+  memory_bytes: int = 2**28
   part_records: int = 16384
   name: str = "semdedup"
 
+  working_files: WorkingFiles | None = dataclasses.field(
+    default=None, init=False, repr=False, compare=False
+  )
   found: Found | None = dataclasses.field(
+    default=None, init=False, repr=False, compare=False
+  )
+  window: Window | None = dataclasses.field(
     default=None, init=False, repr=False, compare=False
   )
 
@@ -78,27 +121,22 @@ class SemDeDup:
   def prepare(self, read: interface.Read) -> None:
     """Clusters the pool, then finds every record's neighbour.
 
+    Goes on where `working_files` was left.
+
     Raises:
-      ClusterError: fewer usable vectors than clusters.
+      ClusterError: fewer usable vectors than clusters, or a pool that changed.
     """
-    centroids = self.clusters.fit(
-      (block["vector"] for block in read("pool")), name=self.name
+    files = self.working_files or InMemory()
+    pool = cluster_files.Partition(
+      files, self.clusters, memory_bytes=self.memory_bytes, name=self.name
     )
-    blocks = [block[vectors.usable(block["vector"])] for block in read("pool")]
-    pool = np.concatenate(blocks)
-    labels, cosines = self._assigned(centroids, pool["vector"])
-    # By cluster; in it the farthest from the centroid first.
-    order = np.lexsort((pool["record"], cosines, labels))
-    pool, labels = pool[order], labels[order]
-    near, rows = self._neighbours(pool["vector"], labels)
-    nearest = np.where(rows < 0, -1, pool["record"][rows])
-    by_record = np.argsort(pool["record"])
-    self.found = Found(
-      pool["record"][by_record],
-      near[by_record],
-      nearest[by_record],
-      labels[by_record],
+    pool.make(read)
+    groups = pool.groups()
+    label = f"neighbours-{self.memory_bytes}"
+    files.each(
+      label, functools.partial(self._neighbours, pool, groups), len(groups)
     )
+    self.found = Found(files, label, len(groups))
 
   def score(self, batch: np.ndarray) -> interface.Scores:
     """Columns "score" in [−1, 1], "nearest" and "cluster".
@@ -112,49 +150,93 @@ class SemDeDup:
     """
     if self.found is None:
       raise clusters.ClusterError("prepare must run before score")
-    found, records = self.found, batch["record"]
-    rows = np.searchsorted(found.records, records)
-    rows = np.minimum(rows, len(found.records) - 1)
+    if not len(batch):
+      return interface.Scores([], _NOTHING)
+    records, found = batch["record"], self._near(batch["record"])
     statuses = clusters.statuses(batch["vector"])
-    for row in np.flatnonzero(found.records[rows] != records):
+    rows = np.searchsorted(found["record"], records)
+    for row in np.flatnonzero(found["record"][rows] != records):
       if statuses[row] == interface.SCORED:
         statuses[row] = interface.unscorable("not in the pool")
     columns = {
-      "score": -found.cosines[rows],
-      "nearest": found.nearest[rows],
-      "cluster": found.labels[rows],
+      "score": -found["cosine"][rows],
+      "nearest": found["nearest"][rows],
+      "cluster": found["cluster"][rows],
     }
     return interface.Scores(statuses, columns)
 
-  def _assigned(self, centroids, pool) -> tuple[np.ndarray, np.ndarray]:
-    parts = [
-      self.clusters.assign(centroids, clusters.unit_rows(part))
-      for part in _cut(pool, self.clusters.block)
-    ]
-    labels, cosines = zip(*parts, strict=True)
-    return np.concatenate(labels), np.concatenate(cosines)
+  def __getstate__(self) -> dict:
+    """What goes to another process: it reads the pieces itself."""
+    return {**self.__dict__, "window": None}
+
+  def _near(self, records: Int64[np.ndarray, " n"]) -> Columns:
+    """What some records came to, with others, ascending.
+
+    Those behind them are read along, as many as may be held: each window is
+    spread over all pieces.
+    """
+    first, last = int(records.min()), int(records.max())
+    window = self.window
+    if window is None or not window.first <= first <= last < window.last:
+      self.window = None  # before the next is there, too
+      last = max(last + 1, first + self.memory_bytes // _NOTED)
+      window = self.window = Window(first, last, self._run(first, last))
+    return window.found
+
+  def _run(self, first: int, last: int) -> Columns:
+    """What the records [first, last) came to, ascending."""
+    # A row more, behind all others: of records that are none of the pool's.
+    runs = [_BEHIND]
+    for number in range(self.found.groups):
+      piece = self.found.files.read(self.found.label, number)
+      rows = slice(*np.searchsorted(piece["record"], [first, last]))
+      runs.append({name: np.array(piece[name][rows]) for name in piece})
+    return _by_record(runs)
 
   def _neighbours(
-    self, pool: np.ndarray, labels: np.ndarray
-  ) -> tuple[Float32[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
-    """Cosine and row of each row's nearest candidate, of sorted clusters."""
-    cosines = np.full(len(pool), -1.0, np.float32)
-    rows = np.full(len(pool), -1, np.int64)
-    starts = np.flatnonzero(np.diff(labels, prepend=-1))
-    ends = np.append(starts[1:], len(pool))
-    label = f"{self.name}: neighbours"
-    with progress.bar(label, total=len(pool)) as advance:
-      for start, end in zip(starts, ends, strict=True):
-        members = clusters.unit_rows(pool[start:end])
-        near, row = neighbours(members, earlier=self.keep_one, block=self.block)
-        cosines[start:end] = near
-        rows[start:end] = np.where(row < 0, -1, start + row)
-        advance(int(end - start))
-    return cosines, rows
+    self,
+    pool: cluster_files.Partition,
+    groups: list[tuple[int, int]],
+    number: int,
+  ) -> Columns:
+    """What the records of a group of clusters came to."""
+    first, last = groups[number]
+    label = f"{self.name}: neighbours, {number + 1} of {len(groups)}"
+    found = pool.clusters(first, last)
+    runs = [
+      self._of_cluster(members, cluster)
+      for cluster, members in enumerate(
+        progress.over(found, label, total=last - first), first
+      )
+    ]
+    return _by_record(runs)
+
+  def _of_cluster(self, found: cluster_files.Cluster, label: int) -> Columns:
+    near, rows = neighbours(
+      found.vectors, earlier=self.keep_one, block=self.block, held=found.held
+    )
+    # One row more: where there is no candidate, the row is −1.
+    records = np.append(found.records, -1)
+    return {
+      "record": found.records,
+      "cosine": near,
+      "nearest": records[rows],
+      "cluster": np.full(len(rows), label, np.int32),
+    }
+
+
+def _by_record(runs: list[Columns]) -> Columns:
+  found = cluster_files.joined(runs)
+  order = np.argsort(found["record"])
+  return {name: values[order] for name, values in found.items()}
 
 
 def neighbours(
-  members: Float[np.ndarray, "n d"], *, earlier: bool, block: int
+  members: "Float[np.ndarray, 'n d'] | cluster_files.Gathered",
+  *,
+  earlier: bool,
+  block: int,
+  held: bool = True,
 ) -> tuple[Float32[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
   """The nearest of a cluster's members, for each; −1 and −1 without one.
 
@@ -162,14 +244,18 @@ def neighbours(
     members: unit vectors, in the cluster's order.
     earlier: whether only those before a member are candidates.
     block: how many are compared with how many at once.
+    held: whether all are in memory at once; otherwise two blocks are.
   """
   size = min(block, max(_SMALLEST, 1 << (len(members) - 1).bit_length()))
   cosines = np.full(len(members), -1.0, np.float32)
   rows = np.full(len(members), -1, np.int64)
-  blocks = [*_ranked(members, size)]
-  for at, (queries, ranks) in enumerate(blocks):
+  blocks = [*_ranked(members, size)] if held else None
+  for at, (queries, ranks) in enumerate(blocks or _ranked(members, size)):
     part = slice(at * size, min((at + 1) * size, len(members)))
-    for keys, others in blocks[: at + 1] if earlier else blocks:
+    candidates = itertools.islice(
+      blocks or _ranked(members, size), at + 1 if earlier else None
+    )
+    for keys, others in candidates:
       found = clustering.nearest(queries, ranks, keys, others, earlier=earlier)
       near = np.asarray(found.cosine)[: part.stop - part.start]
       better = near > cosines[part]
@@ -179,7 +265,7 @@ def neighbours(
   return np.clip(cosines, -1.0, 1.0), rows
 
 
-def _ranked(members: np.ndarray, size: int):
+def _ranked(members, size: int):
   for start in range(0, len(members), size):
     part = members[start : start + size]
     missing = size - len(part)
@@ -188,7 +274,3 @@ def _ranked(members: np.ndarray, size: int):
       np.pad(part, ((0, missing), (0, 0))),
       np.where(ranks < len(members), ranks, -1).astype(np.int32),
     )
-
-
-def _cut(pool: np.ndarray, rows: int):
-  return (pool[start : start + rows] for start in range(0, len(pool), rows))

@@ -4,7 +4,14 @@
 import numpy as np
 import pytest
 
-from data_efficient.scorers import clusters, prototypes, semdedup
+from data_efficient.data import working_directories
+from data_efficient.scorers import (
+  cluster_files,
+  clusters,
+  prototypes,
+  semdedup,
+)
+from data_efficient.scorers import vectors as vectors_of
 
 
 def _unit(vectors):
@@ -45,9 +52,11 @@ def _numbered(vectors, first=1000):
 
 
 def _read(rows, cut=50):
-  return lambda split: iter(
-    [rows[start : start + cut] for start in range(0, len(rows), cut)]
-  )
+  def read(split, start=0, stop=None):
+    wanted = rows[start:stop]
+    return iter([wanted[at : at + cut] for at in range(0, len(wanted), cut)])
+
+  return read
 
 
 def _semdedup(rows, cut=50, **settings):
@@ -58,10 +67,9 @@ def _semdedup(rows, cut=50, **settings):
   return scorer
 
 
-def _slowly(vectors, scorer, keep_one):
+def _slowly(vectors, labels, keep_one):
   """Score and neighbour of each, pair by pair."""
   unit = _unit(vectors.astype(np.float64))
-  labels = scorer.found.labels
   centroids = [_unit(unit[labels == k].sum(0)[None])[0] for k in range(4)]
   own = [unit[i] @ centroids[labels[i]] for i in range(len(unit))]
   scores, nearest = [], []
@@ -85,7 +93,8 @@ def test_semdedup_is_its_twin(keep_one, vectors):
   scorer = _semdedup(rows, keep_one=keep_one)
   found = scorer.score(rows)
   assert set(found.statuses) == {"scored"}
-  scores, nearest = _slowly(vectors, scorer, keep_one)
+  labels = found.columns["cluster"]
+  scores, nearest = _slowly(vectors, labels, keep_one)
   np.testing.assert_allclose(found.columns["score"], scores, atol=1e-5)
   same = found.columns["nearest"] == nearest
   # The copies are equally near to everybody.
@@ -104,6 +113,105 @@ def test_semdedup_does_not_depend_on_how_the_pool_is_cut(vectors):
   for name in ("score", "nearest", "cluster"):
     joined = np.concatenate([part.columns[name] for part in parts[::-1]])
     np.testing.assert_array_equal(joined, whole.columns[name])
+
+
+def _in_memory(rows, keep_one):
+  """Score, neighbour and cluster by record, of a pool that memory holds."""
+  means = _means()
+  centroids = means.fit(iter([rows["vector"]]), name="x")
+  pool = rows[vectors_of.usable(rows["vector"])]
+  labels, cosines = means.assign(centroids, clusters.unit_rows(pool["vector"]))
+  order = np.lexsort((pool["record"], cosines, labels))
+  pool, labels = pool[order], labels[order]
+  found = {}
+  for label in range(means.clusters):
+    own = pool[labels == label]
+    near, at = semdedup.neighbours(
+      clusters.unit_rows(own["vector"]), earlier=keep_one, block=16
+    )
+    for record, cosine, row in zip(own["record"], near, at, strict=True):
+      nearest = own["record"][row] if row >= 0 else -1
+      found[int(record)] = (-cosine, int(nearest), label)
+  return found
+
+
+# A stretch of the pool is one block of 64 or all of it; a group of clusters is
+# one or all; a cluster is held or not.
+@pytest.mark.parametrize("memory_bytes", [1, 64 * 24 * 4, 2**20])
+@pytest.mark.parametrize("keep_one", [True, False])
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_little_memory_changes_no_bit(vectors, memory_bytes, keep_one, kind):
+  vectors = np.concatenate([vectors, vectors[:50] + 0.01]).astype(kind)
+  rows = _numbered(vectors)
+  rows["vector"][[3, 70, 71, 130]] = np.nan
+  scorer = _semdedup(rows, 37, memory_bytes=memory_bytes, keep_one=keep_one)
+  found = scorer.score(rows)
+  expected = _in_memory(rows, keep_one)
+  assert found.statuses.count("scored") == len(expected) == 166
+  for row, record in enumerate(rows["record"].tolist()):
+    if found.statuses[row] == "scored":
+      names = ("score", "nearest", "cluster")
+      mine = tuple(found.columns[name][row] for name in names)
+      assert mine == expected[record]
+
+
+@pytest.mark.parametrize("count", [300, 3000])
+def test_no_array_is_larger_than_the_memory_it_may_have(
+  tmp_path, monkeypatch, count
+):
+  vectors, notes, memory = [], [], 2**13  # 85 vectors
+  made = np.random.default_rng(1).normal(size=(count, 24)).astype(np.float32)
+  rows = _numbered(made)
+
+  def spy(module, name, sizes):
+    plain = getattr(module, name)
+
+    def spying(given):
+      found = plain(given)
+      columns = found.values() if isinstance(found, dict) else [found]
+      sizes.append(sum(column.nbytes for column in columns))
+      return found
+
+    monkeypatch.setattr(module, name, spying)
+
+  spy(clusters, "unit_rows", vectors)
+  spy(cluster_files, "joined", notes)
+  scorer = semdedup.SemDeDup(
+    clusters=_means(clusters=6, block=64, sample_size=64, iterations=1),
+    keep_one=True,
+    block=64,
+    memory_bytes=memory,
+  )
+  working_directories.keep_beside(tmp_path, scorer)
+  scorer.prepare(_read(rows, 64))
+  labels = [
+    scorer.score(rows[start : start + 100]).columns["cluster"]
+    for start in range(0, count, 100)
+  ]
+  pieces = {path.name for path in (tmp_path / "working").iterdir()}
+  assert {f"assigned-64-{n:05d}.safetensors" for n in range(count // 64)} < (
+    pieces
+  )
+  assert max(vectors) <= memory
+  # 28 bytes a record: of a window of the scores, or of a group of clusters,
+  # which may be a single one.
+  largest = np.bincount(np.concatenate(labels)).max()
+  assert max(notes) <= max(memory, 28 * largest)
+  working_directories.remove(tmp_path)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pool_that_changed_meanwhile_is_refused(vectors, tmp_path):
+  rows = _numbered(vectors)
+  scorer = semdedup.SemDeDup(
+    clusters=_means(), keep_one=True, block=16, memory_bytes=1
+  )
+  working_directories.keep_beside(tmp_path, scorer)
+  scorer.prepare(_read(rows))
+  (tmp_path / "working" / "assigned-64-00001.safetensors").unlink()
+  rows["vector"][80] = 0
+  with pytest.raises(clusters.ClusterError, match="55 usable .* were 56"):
+    scorer.prepare(_read(rows))
 
 
 def test_blocks_of_a_cluster_change_nothing(vectors):
