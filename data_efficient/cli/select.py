@@ -3,14 +3,20 @@
 
 from collections.abc import Sequence
 
-from data_efficient.data import explaining, pipelines, selecting, selections
+from data_efficient.data import (
+  covering,
+  explaining,
+  pipelines,
+  selecting,
+  selections,
+)
 
 _SHOWN = 8  # labels whose shares quotas change most
 
 
 def select(
   *,
-  recipe: selecting.Recipe,
+  recipe: selecting.Recipe | covering.Recipe,
   output: str,
   explain: str | None = None,
   neighbours: str | None = None,
@@ -29,9 +35,13 @@ def select(
       such as '--runner=DirectRunner'; None: this process makes them.
 
   Raises:
-    ValueError: see `selecting.Recipe.select`.
+    ValueError: see `selecting.Recipe.select`; or tables or pipelines are asked
+      for of a set that is chosen at once (`covering.Recipe`).
     PipelineError: Apache Beam is not installed.
   """
+  if isinstance(recipe, covering.Recipe):
+    _cover(recipe, output, explain or beam_options)
+    return
   each = pipelines.each(beam_options, output) if beam_options else None
   made = recipe.select(output, each)
   print(_line(made))
@@ -40,6 +50,17 @@ def select(
   if explain:
     found = explaining.write(recipe, explain, neighbours)
     print(f"{found}: why each record was kept or dropped")
+
+
+def _cover(recipe: covering.Recipe, output: str, more: object) -> None:
+  if more:
+    raise ValueError(
+      "EXPLAIN and BEAM_OPTIONS are of selectors that rank records one by one; "
+      "a submodular selection leaves its gains in its manifest"
+    )
+  made = recipe.select(output)
+  for line in (_line(made), *covering.lines(made.summary["cover"])):
+    print(line)
 
 
 def _line(made: selections.Selection) -> str:

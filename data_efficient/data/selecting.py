@@ -13,7 +13,7 @@ import logging
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import xxhash
@@ -108,19 +108,7 @@ class Recipe:
         be met.
     """
     output = pathlib.Path(output)
-    found = self._found(output)
-    if found is None:
-      with _turn(output):
-        found = self._found(output) or self._made(output, each)
-    return found
-
-  def _found(self, output: pathlib.Path) -> selections.Selection | None:
-    if not artifacts.is_complete(output, kind=selections.KIND):
-      return None
-    found = selections.Selection.open(output)
-    artifacts.check_identity(output, found.identity, self.identity)
-    # A part that was lost is made again; a damaged one is refused when read.
-    return found if found.is_whole() else None
+    return once(output, self.identity, lambda: self._made(output, each))
 
   def making(self, each: passes.Each | None = None) -> cutting.Making:
     """What is kept, before it is written; see `select`.
@@ -152,6 +140,37 @@ class Recipe:
       shards=self.corpus.index.shards,
       summary=making.summary,
     )
+
+
+def once(
+  output: pathlib.Path,
+  identity: dict[str, Any],
+  make: Callable[[], selections.Selection],
+) -> selections.Selection:
+  """Returns the selection of a directory; makes it if it is not there.
+
+  Args:
+    output: the directory.
+    identity: of the selection.
+    make: writes it; called by one process at a time.
+
+  Raises:
+    ArtifactError: another selection lies there.
+  """
+
+  def there() -> selections.Selection | None:
+    if not artifacts.is_complete(output, kind=selections.KIND):
+      return None
+    found = selections.Selection.open(output)
+    artifacts.check_identity(output, found.identity, identity)
+    # A part that was lost is made again; a damaged one is refused when read.
+    return found if found.is_whole() else None
+
+  found = there()
+  if found is None:
+    with _turn(output):
+      found = there() or make()
+  return found
 
 
 def selected(*, recipe: Recipe, directory: str) -> str:

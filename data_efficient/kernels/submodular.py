@@ -103,24 +103,34 @@ def problem(
   )
 
 
-@jax.jit
-def init(what: Problem) -> State:
-  """Returns the empty set and the gains of all candidates."""
+@functools.partial(jax.jit, static_argnames=("axis",))
+def init(what: Problem, *, axis: str | None = None) -> State:
+  """Returns the empty set and the gains of all candidates.
+
+  Args:
+    what: the problem.
+    axis: of a mesh over which its rows are split (`submodular_mesh`).
+  """
   return State(
     cover=what.floor,
-    gain=_gains(what, what.floor),
+    gain=_gains(what, what.floor, axis),
     taken=jnp.zeros(what.modular.shape, bool),
   )
 
 
-def take(what: Problem, state: State, candidate: Int[Array, ""]) -> State:
+def take(
+  what: Problem,
+  state: State,
+  candidate: Int[Array, ""],
+  *,
+  axis: str | None = None,
+) -> State:
   """Returns the set with one more candidate."""
-  found = jnp.minimum(what.kernel[:, candidate], what.cap)
-  cover = jnp.maximum(state.cover, found)
+  cover = _raised(what, state.cover, candidate)
   changed = cover > state.cover
   rows = jnp.nonzero(changed, size=_padded(len(changed)), fill_value=0)[0]
 
-  def fewer(chunk, gain):
+  def more(chunk, lost):
     start = chunk * ROWS
     some = jax.lax.dynamic_slice_in_dim(rows, start, ROWS)
     there = start + jnp.arange(ROWS) < changed.sum()
@@ -129,96 +139,123 @@ def take(what: Problem, state: State, candidate: Int[Array, ""]) -> State:
       cap=what.cap[some],
       weight=jnp.where(there, what.weight[some], 0.0),
     )
-    return gain - _covered(
+    return lost + _covered(
       some_of, some_of.kernel, state.cover[some], cover[some]
     )
 
   chunks = -(-changed.sum() // ROWS)
+  lost = jax.lax.fori_loop(0, chunks, more, jnp.zeros_like(state.gain))
   return State(
     cover=cover,
-    gain=jax.lax.fori_loop(0, chunks, fewer, state.gain),
+    gain=state.gain - _total(lost, axis),
     taken=state.taken.at[candidate].set(True),
   )
 
 
-@functools.partial(jax.jit, static_argnames=("count",), donate_argnums=1)
-def greedy(what: Problem, state: State, *, count: int) -> tuple[State, Picks]:
-  """Adds the candidate of the largest gain, `count` times.
+@functools.partial(jax.jit, static_argnames=("count", "axis"), donate_argnums=1)
+def greedy(
+  what: Problem, state: State, *, count: int, axis: str | None = None
+) -> tuple[State, Picks]:
+  """Adds the candidate of the largest gain, up to `count` times.
 
   Of equal gains the first candidate. Gains are what is left of those that were
   counted last; after picks 4, 16, 64, … of a call all are counted anew, so
-  that what rounding leaves of a gain stays about a millionth of it.
+  that what rounding leaves of a gain stays about a millionth of it; and where
+  the best candidate turns out to add nothing. It ends where none adds anything.
 
   Args:
     what: the problem.
     state: of `init`, or of an earlier call; consumed.
     count: picks.
+    axis: of a mesh over which rows are split, see `submodular_mesh`.
   """
 
-  def pick(number, carry):
-    state, picks = carry
+  def best_of(state):
     gain = jnp.where(state.taken, -jnp.inf, state.gain)
     best = jnp.argmax(gain)
-    left = gain[best] > -jnp.inf
-    added = jnp.maximum(jnp.where(left, gain[best], 0.0), 0.0)
+    return best, jnp.where(
+      state.taken[best], 0.0, _added(what, state, best, axis)
+    )
+
+  def counted(state):
+    return state._replace(gain=_gains(what, state.cover, axis))
+
+  def pick(carry):
+    number, state, picks, _ = carry
+    due = jax.lax.population_count(number) == 1
+    due &= number & 0x55555554 > 0
+    due |= best_of(state)[1] <= 0
+    state = jax.lax.cond(due, counted, lambda same: same, state)
+    best, added = best_of(state)
+    there = added > 0
     picks = Picks(
-      picks.candidates.at[number].set(jnp.where(left, best, -1)),
-      picks.gains.at[number].set(added),
+      picks.candidates.at[number].set(jnp.where(there, best, -1)),
+      picks.gains.at[number].set(jnp.where(there, added, 0.0)),
     )
-    state = take(what, state, best)
-    again = jax.lax.population_count(number + 1) == 1
-    again &= (number + 1) & 0x55555555 > 0
-    gain = jax.lax.cond(
-      again, lambda: _gains(what, state.cover), lambda: state.gain
+    state = jax.lax.cond(
+      there,
+      lambda state: take(what, state, best, axis=axis),
+      lambda same: same,
+      state,
     )
-    return state._replace(gain=gain), picks
+    return number + 1, state, picks, there
+
+  def goes_on(carry):
+    number, _, _, there = carry
+    return (number < count) & there
 
   nothing = Picks(jnp.full(count, -1, jnp.int32), jnp.zeros(count, jnp.float32))
-  return jax.lax.fori_loop(0, count, pick, (state, nothing))
+  begin = jnp.int32(0), state, nothing, jnp.bool_(True)
+  _, state, picks, _ = jax.lax.while_loop(goes_on, pick, begin)
+  return state, picks
 
 
-@jax.jit
-def value(
-  what: Problem, members: Bool[Array, " j"] | Bool[np.ndarray, " j"]
-) -> Float[Array, ""]:
-  """Returns f of a set."""
-  members = jnp.asarray(members)
-  seen = jnp.where(members[None, :], what.kernel, -jnp.inf).max(axis=1)
-  cover = jnp.maximum(what.floor, jnp.minimum(seen, what.cap))
-  rows = (what.weight * (cover - what.floor)).sum()
-  return rows + jnp.where(members, what.modular, 0.0).sum()
-
-
-@functools.partial(jax.jit, static_argnames=("count",))
-def upper_bound(what: Problem, state: State, *, count: int) -> Float[Array, ""]:
-  """Returns no less than the best f of any `count` candidates, less f(A).
-
-  max f ≤ f(A) + the sum of the `count` largest gains beyond A, for a monotone
-  submodular f (Leskovec et al. 2007, "Cost-effective outbreak detection in
-  networks", Sec. 3.2): what certifies a greedy set.
-  """
-  gain = jnp.maximum(_gains(what, state.cover), 0.0)
-  return jax.lax.top_k(gain, count)[0].sum()
-
-
-def _gains(what: Problem, cover: Float[Array, " i"]) -> Float[Array, " j"]:
+def _gains(
+  what: Problem, cover: Float[Array, " i"], axis: str | None
+) -> Float[Array, " j"]:
   """Gains of all candidates, a block of rows at a time."""
   rows = len(cover)
-  # Rows that are missing from the last block weigh nothing.
-  missing = _padded(rows) - rows
+  size = min(ROWS, rows)
 
-  def blocks(values):
-    padding = ((0, missing), *((0, 0),) * (values.ndim - 1))
-    values = jnp.pad(values, padding)
-    return values.reshape(-1, ROWS, *values.shape[1:])
+  def more(block, gain):
+    # The last block begins early, so that it is whole without a copy.
+    start = jnp.minimum(block * size, rows - size)
 
-  def more(gain, block):
-    kernel, cap, weight, cover = block
-    some = what._replace(cap=cap, weight=weight)
-    return gain + _covered(some, kernel, cover, cover + jnp.inf), None
+    def of(values):
+      return jax.lax.dynamic_slice_in_dim(values, start, size)
 
-  parts = tuple(map(blocks, (what.kernel, what.cap, what.weight, cover)))
-  return jax.lax.scan(more, what.modular, parts)[0]
+    again = start + jnp.arange(size) < block * size
+    some = what._replace(
+      cap=of(what.cap), weight=jnp.where(again, 0.0, of(what.weight))
+    )
+    low = of(cover)
+    return gain + _covered(some, of(what.kernel), low, low + jnp.inf)
+
+  none = jnp.zeros_like(what.modular)
+  found = jax.lax.fori_loop(0, -(-rows // size), more, none)
+  return what.modular + _total(found, axis)
+
+
+def _raised(
+  what: Problem, cover: Float[Array, " i"], candidate: Int[Array, ""]
+) -> Float[Array, " i"]:
+  """The covers with one more candidate."""
+  return jnp.maximum(cover, jnp.minimum(what.kernel[:, candidate], what.cap))
+
+
+def _added(
+  what: Problem, state: State, candidate: Int[Array, ""], axis: str | None
+) -> Float[Array, ""]:
+  """A candidate's gain, counted on its own: exactly 0 where it adds nothing."""
+  raised = _raised(what, state.cover, candidate) - state.cover
+  return _total((what.weight * raised).sum(), axis) + what.modular[candidate]
+
+
+def _total(
+  values: Float[Array, "..."], axis: str | None
+) -> Float[Array, "..."]:
+  """The sum over the devices that have rows of their own."""
+  return values if axis is None else jax.lax.psum(values, axis)
 
 
 def _covered(

@@ -129,7 +129,7 @@ def constrained(
   """
   available = labelled.available(each)
   bounds = [quotas.bounds(name, wanted) for name in labelled.names]
-  _check(labelled.names, quotas, wanted, available, bounds)
+  check(labelled.names, quotas, wanted, available, bounds)
   rules = _Rules.none(len(labelled.names))
   for label, (least, most) in enumerate(bounds):
     if least:
@@ -256,7 +256,7 @@ def _share(
   return fractions.Fraction(default)
 
 
-def _check(
+def check(
   names: Sequence[str],
   quotas: Quotas,
   wanted: int,
