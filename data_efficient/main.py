@@ -33,6 +33,12 @@ def _score() -> Callable:
   return score.score
 
 
+def _utility() -> Callable:
+  from data_efficient.cli import utility
+
+  return utility.utility
+
+
 def _select() -> Callable:
   from data_efficient.cli import select
 
@@ -61,6 +67,12 @@ def _agreement() -> Callable:
   from data_efficient.cli import agreement
 
   return agreement.agreement
+
+
+def _fidelity() -> Callable:
+  from data_efficient.cli import fidelity
+
+  return fidelity.fidelity
 
 
 def _evaluate() -> Callable:
@@ -94,11 +106,17 @@ VERBS = {
   ),
   "plan": Verb("a corpus, sizes -> hours and costs, before either", _plan),
   "score": Verb("a corpus, a scorer -> a score set", _score),
+  "utility": Verb(
+    "instructions, a model -> what each is worth for each target", _utility
+  ),
   "select": Verb("a score set, a budget -> a selection", _select),
   "cache": Verb("a corpus -> its tokens, for every selection", _cache),
   "train": Verb("a selection, a model -> a run", _train),
   "infer": Verb("a run, a task -> scores or predictions", _infer),
   "agreement": Verb("score sets -> how alike they rank", _agreement),
+  "fidelity": Verb(
+    "utility kernels -> how near cheap ones come to the exact one", _fidelity
+  ),
   "evaluate": Verb("runs -> results.json", _evaluate),
   "audit": Verb("a judge, documents -> how far these steer it", _audit),
   "report": Verb("results.json -> index.html", _report),

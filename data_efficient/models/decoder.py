@@ -7,15 +7,21 @@ read before is a `Cache`, which any number of continuations may share.
 """
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float, Int
 
-from data_efficient.models import attention, decoder_layers, layers
+from data_efficient.models import (
+  attention,
+  decoder_layers,
+  grouped_attention,
+  layers,
+)
 
 Tokens = Int[Array, "b t"] | Int[np.ndarray, "b t"]
 States = Float[Array, "b t e"]
@@ -81,7 +87,7 @@ class Cache(NamedTuple):
     valid: which of them are tokens and not padding, bool [b, s].
   """
 
-  layers: tuple[decoder_layers.KeysValues, ...]
+  layers: tuple[grouped_attention.KeysValues, ...]
   positions: Int[Array, "b s"]
   valid: Bool[Array, "b s"]
 
@@ -120,14 +126,15 @@ class CausalModel(nn.Module):
     Args:
       tokens: ids; padding, wherever it stands, has any id.
       valid: which of them are tokens.
-      past: what was read before; of one row for all rows, or of one for each.
-        Positions go on from the number of its valid tokens.
+      past: what was read before; each of its rows is shared by as many
+        neighbouring rows, and never copied for them. Positions go on from the
+        number of its valid tokens.
     """
     valid = jnp.asarray(valid)
+    positions = jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
     if past is not None:
-      past = _spread(past, len(valid))
-    before = 0 if past is None else past.valid.sum(axis=1, keepdims=True)
-    positions = jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0) + before
+      before = past.valid.sum(axis=1, keepdims=True)
+      positions += _spread(before, len(valid))
     return self._stack(tokens, positions, valid, None, past)
 
   def head(self, states: States) -> Float[Array, "b t v"]:
@@ -182,10 +189,13 @@ class CausalModel(nn.Module):
     config = self.config
     read = Cache((), positions, valid)
     if past is not None:
+      earlier = _spread((past.positions, past.valid), len(positions))
       read = Cache(
         (),
-        jnp.concatenate([past.positions, positions], axis=1),
-        jnp.concatenate([past.valid, valid], axis=1),
+        *(
+          jnp.concatenate(pair, axis=1)
+          for pair in zip(earlier, (positions, valid), strict=True)
+        ),
       )
     masks = _masks(config, positions, read, segments)
     # Padding may have an id outside the table, which would read as nan.
@@ -197,7 +207,10 @@ class CausalModel(nn.Module):
     ):
       before = None if past is None else past.layers[number]
       x, new = layer(x, positions, masks[kind.window], before)
-      kept.append(new if before is None else decoder_layers.joined(before, new))
+      if before is not None:
+        # Whoever wants no cache pays for none: it is not computed then.
+        new = grouped_attention.joined(_spread(before, len(positions)), new)
+      kept.append(new)
     return x, read._replace(layers=tuple(kept))
 
 
@@ -221,18 +234,6 @@ def _masks(
   }
 
 
-def _spread(past: Cache, rows: int) -> Cache:
-  """A cache of one row, or of each, for so many rows."""
-  if past.valid.shape[0] == rows:
-    return past
-
-  def spread(x: Array) -> Array:
-    return jnp.broadcast_to(x, (rows, *x.shape[1:]))
-
-  return Cache(
-    tuple(
-      decoder_layers.KeysValues(*map(spread, layer)) for layer in past.layers
-    ),
-    spread(past.positions),
-    spread(past.valid),
-  )
+def _spread(past: Any, rows: int) -> Any:
+  """Arrays of which each row is shared by several neighbours, for all rows."""
+  return jax.tree.map(lambda x: jnp.repeat(x, rows // len(x), axis=0), past)

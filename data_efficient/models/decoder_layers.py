@@ -7,7 +7,6 @@ config's dtype, everything else is float32.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,8 @@ from flax import linen as nn
 from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float, Int
 
-from data_efficient.models import dot_product, layers, rotary
+from data_efficient.models import grouped_attention, layers, rotary
+from data_efficient.models.grouped_attention import KeysValues
 
 ACTIVATIONS = {
   "silu": jax.nn.silu,
@@ -80,18 +80,6 @@ class LayerSizes:
   logit_cap: float | None
 
 
-class KeysValues(NamedTuple):
-  """What later tokens need of earlier ones, in one layer.
-
-  Attributes:
-    keys: turned to their positions, float32.
-    values: float32.
-  """
-
-  keys: Float[Array, "b s g d"]
-  values: Float[Array, "b s g d"]
-
-
 class Norm(nn.Module):
   """x / √(mean(x²) + ε) · (scale + offset), over the last axis."""
 
@@ -133,7 +121,8 @@ class Attention(nn.Module):
       x: the new tokens.
       positions: theirs.
       mask: true where a new token sees a key; those of `past` come first.
-      past: keys and values of earlier tokens.
+      past: keys and values of earlier tokens; each row's may serve several
+        neighbouring rows of `x`.
     """
     sizes = self.sizes
     query = self._heads("query", x, sizes.num_heads)
@@ -144,8 +133,14 @@ class Attention(nn.Module):
       key = Norm(sizes, "kv", name="key_norm")(key)
     query = self.kind.rotary.turn(query, positions) * sizes.query_scale
     new = KeysValues(self.kind.rotary.turn(key, positions), value)
-    every = new if past is None else joined(past, new)
-    mixed = _grouped(query, every, mask, sizes)
+    mixed = grouped_attention.attend(
+      query,
+      new,
+      past,
+      mask=mask,
+      dtype=sizes.dtype,
+      cap=sizes.logit_cap,
+    )
     out = layers.Dense(
       x.shape[-1],
       axes=("joined_kv", "embed"),
@@ -169,42 +164,6 @@ class Attention(nn.Module):
       states.reshape(*x.shape[:2], heads, sizes.head_dim),
       ("batch", "length", "heads", "kv"),
     )
-
-
-def joined(past: KeysValues, new: KeysValues) -> KeysValues:
-  """Earlier tokens' and then new ones'."""
-  return KeysValues(
-    *(jnp.concatenate(pair, axis=1) for pair in zip(past, new, strict=True))
-  )
-
-
-def _grouped(
-  query: Float[Array, "b t h d"],
-  every: KeysValues,
-  mask: Bool[Array, "b 1 t s"],
-  sizes: LayerSizes,
-) -> Float[Array, "b t o"]:
-  """Attention where each head of keys serves several heads of queries.
-
-  These stand as so many more queries of one head: their products with the
-  same keys are one product.
-  """
-  b, t, heads, size = query.shape
-  groups = sizes.num_kv_heads
-  sharers = heads // groups
-  split = query.reshape(b, t, groups, sharers, size)
-  folded = split.swapaxes(2, 3).reshape(b, t * sharers, groups, size)
-  mixed = dot_product.attend(
-    folded,
-    every.keys,
-    every.values,
-    mask=jnp.repeat(mask, sharers, axis=2),
-    bias=None,
-    dtype=sizes.dtype,
-    cap=sizes.logit_cap,
-  )
-  split = mixed.reshape(b, t, sharers, groups, size)
-  return split.swapaxes(2, 3).reshape(b, t, heads * size)
 
 
 class FeedForward(nn.Module):

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("file", ["eight_devices", "judges_on_devices"])
+@pytest.mark.parametrize(
+  "file", ["eight_devices", "judges_on_devices", "utilities_on_devices"]
+)
 def test_eight_devices(file):
   # The number of CPU devices is fixed when a process first uses one. Without
   # LLVM's optimisations the four meshes compile in half the time.

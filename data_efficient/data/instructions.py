@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records for instruction tuning: prompts and responses from files.
+
+JSON lines (plain, .gz, .zst) or Parquet, a record a row. An input, where a
+record has one, follows its prompt after a blank line.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from data_efficient.data import file_corpus, file_formats, records
+from data_efficient.data.corpora import CorpusError
+from data_efficient.data.utility_blocks import Axis
+from data_efficient.scorers import defences
+from data_efficient.scorers.templates import Instruction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Instructions:
+  """Instructions of files by glob; read once, and kept.
+
+  Attributes:
+    pattern: as of `file_corpus.Files`.
+    prompt_field: field with what is asked.
+    input_field: field with what it is asked about; may be missing, null or
+      empty. "" for none.
+    response_field: field with the answer.
+  """
+
+  pattern: str | Sequence[str]
+  prompt_field: str
+  input_field: str
+  response_field: str
+
+  def identity(self) -> dict[str, Any]:
+    """The fields, and each file's bytes and xxh3, JSON-able."""
+    return {
+      "prompt_field": self.prompt_field,
+      "input_field": self.input_field,
+      "response_field": self.response_field,
+      "files": self._files.identity()["files"],
+    }
+
+  @functools.cached_property
+  def records(self) -> list[Instruction]:
+    """All records, file by file.
+
+    Raises:
+      CorpusError: no file, or a damaged file or row; names both.
+    """
+    return [record for _, _, record in self._read]
+
+  def axis(self, statuses: list[str]) -> Axis:
+    """The records as an axis of a kernel.
+
+    Args:
+      statuses: "scored" or "unscorable(reason)" of each.
+    """
+    hashes = self.identity()["files"]
+    files = [name for name, _, _ in self._read]
+    contents = [int(hashes[name]["xxh3_64"], 16) for name in files]
+    positions = [position for _, position, _ in self._read]
+    return Axis(
+      files,
+      np.array(contents, np.uint64),
+      np.array(positions, np.int64),
+      np.array(list(map(fingerprint, self.records)), np.uint64),
+      statuses,
+    )
+
+  @functools.cached_property
+  def _read(self) -> list[tuple[str, int, Instruction]]:
+    """File, row and record."""
+    columns = (self.prompt_field, self.response_field, self.input_field)
+    columns = [name for name in columns if name]
+    return [
+      (shard, position, self._record(row))
+      for shard in self._files.shards()
+      for position, row in enumerate(self._files.rows(shard, columns))
+    ]
+
+  @functools.cached_property
+  def _files(self) -> file_corpus.Files:
+    return file_corpus.Files(
+      pattern=self.pattern, text_field=self.prompt_field, name="instructions"
+    )
+
+  def _record(self, row: file_formats.Row) -> Instruction:
+    prompt = _text(row, self.prompt_field, "prompt_field")
+    added = row.fields.get(self.input_field)
+    if added is not None and added != "":
+      added = _text(row, self.input_field, "input_field")
+      prompt = f"{prompt}\n\n{added}" if added.strip() else prompt
+    return Instruction(
+      prompt, _text(row, self.response_field, "response_field")
+    )
+
+
+def fingerprint(instruction: Instruction) -> int:
+  """Returns the 64-bit xxh3 hash of prompt and response."""
+  return records.fingerprint("\0".join(instruction))
+
+
+def _text(row: file_formats.Row, field: str, named: str) -> str:
+  if field not in row.fields:
+    raise CorpusError(
+      f"{row.where}: no field {field!r}; it has "
+      f"{', '.join(map(repr, row.fields)) or 'none'}: set {named.upper()}"
+    )
+  found = row.fields[field]
+  if not isinstance(found, str):
+    raise CorpusError(
+      f"{row.where}: field {field!r} holds {file_formats.type_name(found)}, "
+      f"expected a string: repair or remove the row, or set {named.upper()}"
+    )
+  return defences.whole_characters(found)
