@@ -51,7 +51,7 @@ def _run(files, output, *gin_files, run="utility_sets", **bindings) -> int:
     "BATCH_TOKENS": 512,
     "EXAMPLES_AT_ONCE": 4,
     **SIZES,
-    **({"SET_SIZE": 3} if run == "utility_sets" else {}),
+    **({"SET_SIZE": 2} if run == "utility_sets" else {}),
   } | bindings
   if run == "utility":
     del bindings["EXAMPLE_TOKENS"]
@@ -98,7 +98,7 @@ def test_the_first_step_is_the_kernel_s_columns(files, chosen, tmp_path):
 def test_each_step_takes_the_best_that_is_left(chosen):
   steps, summary = utility_sets.read(chosen)
   assert summary["order"] == [step.chosen for step in steps]
-  assert len(steps) == 3 or summary["stopped"] == "no candidate adds anything"
+  assert len(steps) == 2 or summary["stopped"] == "no candidate adds anything"
   taken = []
   for number, step in enumerate(steps):
     found = _candidates(chosen, number)
@@ -139,7 +139,7 @@ def test_a_choice_that_is_stopped_goes_on(
   capsys.readouterr()
   assert _run(files, tmp_path / "k") == 0
   assert "done before" in capsys.readouterr().out
-  assert _run(files, tmp_path / "k", SET_SIZE=2) == 2
+  assert _run(files, tmp_path / "k", SET_SIZE=3) == 2
   assert "sets.count" in capsys.readouterr().err
 
 
