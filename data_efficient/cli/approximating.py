@@ -27,6 +27,10 @@ from data_efficient.scorers.templates import Instruction
 Approximation = approximations.Neighbours | approximations.Surrogate
 
 
+# Targets and examples.
+Texts = tuple[Sequence[Instruction], Sequence[Instruction]]
+
+
 class Work(NamedTuple):
   """A kernel that is to be filled.
 
@@ -35,34 +39,33 @@ class Work(NamedTuple):
     identity: the kernel's.
     block: targets and examples of a block.
     scorer: what computes.
-    writer: the kernel's.
     axes: of targets and examples.
     tokens: of targets and examples.
-    alone: d(y | x) of each target.
   """
 
   output: str
   identity: dict[str, Any]
   block: tuple[int, int]
   scorer: pairwise_utility.PairwiseUtility
-  writer: kernel_filling.Writer
   axes: tuple[Axis, Axis]
   tokens: tuple[Sequence[pair_tokens.Target], Sequence[pair_tokens.Example]]
-  alone: np.ndarray
 
 
 def prepared(
   approximation: Approximation,
   work: Work,
-  records: tuple[Sequence[Instruction], Sequence[Instruction]],
+  writer: kernel_filling.Writer,
+  alone: np.ndarray,
+  records: Texts,
 ) -> kernel_filling.Work:
   """Does what comes before the first block; returns what makes a block.
 
   Args:
     approximation: which pairs.
     work: what is to be filled.
-    records: targets and examples, whose prompt and response are embedded, with
-      a blank line between them.
+    writer: of it.
+    alone: d(y | x) of each target.
+    records: prompt and response are embedded, with a blank line between them.
 
   Raises:
     ApproximationError: records that nothing can be approximated from.
@@ -74,16 +77,20 @@ def prepared(
     for found, axis in zip(vectors, work.axes, strict=True)
   )
   if isinstance(approximation, approximations.Neighbours):
-    return _candidates(work, approximation.candidates(rows, columns))
+    near = approximation.candidates(rows, columns)
+    return _candidates(work, writer, alone, near)
   known = [
-    _computed(work, rectangle, number)
+    _computed(work, alone, rectangle, number)
     for number, rectangle in enumerate(approximation.rectangles(rows, columns))
   ]
-  return _predicted(work, known, approximation.fit(known, rows, columns))
+  return _predicted(writer, known, approximation.fit(known, rows, columns))
 
 
 def _candidates(
-  work: Work, near: Int[np.ndarray, "n k"]
+  work: Work,
+  writer: kernel_filling.Writer,
+  alone: np.ndarray,
+  near: Int[np.ndarray, "n k"],
 ) -> kernel_filling.Work:
   """Blocks whose targets are computed for their candidates alone.
 
@@ -106,10 +113,10 @@ def _candidates(
       values[chosen, some] = work.scorer.block(
         [rows[target] for target in targets.tolist()],
         columns[first + some.start : first + some.stop],
-        work.alone[targets],
+        alone[targets],
         advance,
       )
-    work.writer.write(place, values, exact=wanted)
+    writer.write(place, values, exact=wanted)
 
   return block
 
@@ -126,7 +133,9 @@ def _mask(
   return found
 
 
-def _computed(work: Work, rectangle: Rectangle, number: int) -> Known:
+def _computed(
+  work: Work, alone: np.ndarray, rectangle: Rectangle, number: int
+) -> Known:
   """The pairs of a rectangle: read, or computed before."""
   directory = pathlib.Path(work.output) / f"computed-{number}"
   rows, columns = (
@@ -144,7 +153,7 @@ def _computed(work: Work, rectangle: Rectangle, number: int) -> Known:
     block=work.block,
   ) as (writer, missing):
     if not writer.complete:
-      alone = work.alone[rectangle.targets]
+      alone = alone[rectangle.targets]
       if processes.is_first() and writer.alone() is None:
         writer.write_alone(alone)
       kernel_filling.fill(
@@ -176,7 +185,7 @@ def _some(axis: Axis, numbers: Int[np.ndarray, " k"]) -> Axis:
 
 
 def _predicted(
-  work: Work,
+  writer: kernel_filling.Writer,
   known: Sequence[Known],
   predictor: approximations.Predictor,
 ) -> kernel_filling.Work:
@@ -194,6 +203,6 @@ def _predicted(
       )
       values[np.ix_(rows, columns)] = one.values[np.ix_(chosen, taken)]
       exact[np.ix_(rows, columns)] = True
-    work.writer.write(place, values, exact=exact, predicted=~exact)
+    writer.write(place, values, exact=exact, predicted=~exact)
 
   return block

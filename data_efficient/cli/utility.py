@@ -60,6 +60,8 @@ def utility(
   Raises:
     ValueError: nothing to score (says why), `CorpusError`, `ArtifactError`.
   """
+  if sets and approximation:
+    raise ValueError("SETS and APPROXIMATION: bind one of them")
   processes.join()
   rows = [scorer.target(one) for one in targets.records]
   context = set_utility.InContext(scorer, sets) if sets else scorer
@@ -82,55 +84,59 @@ def utility(
     "numerics": hardware.numerics(),
   }
   if sets:
-    if processes.is_first():
-      _choose(sets, context, (rows, columns), axes, identity, output)
-    return
-  if approximation:
+    identity |= {"sets": sets.identity(), **utility_sets.kernel_identity(sets)}
+  elif approximation:
     identity["approximation"] = approximation.identity()
   if resume_elsewhere:
-    identity = hardware.as_begun(identity, output, kind=utility_kernels.KIND)
+    kind = utility_sets.KIND if sets else utility_kernels.KIND
+    identity = hardware.as_begun(identity, output, kind=kind)
+  if sets:
+    # A step waits for the one before: there is nothing to share.
+    if processes.is_first():
+      candidates = utility_sets.shortlist(sets, axes[1])
+      task = utility_sets.Task(sets, context, rows, columns, axes, candidates)
+      utility_sets.choose(task, identity=identity, output=output)
+    return
+  work = approximating.Work(
+    output=output,
+    identity=identity,
+    block=tuple(block),
+    scorer=scorer,
+    axes=axes,
+    tokens=(rows, columns),
+  )
+  if _filled(work, approximation, (targets.records, pool.records)):
+    _report(output)
+
+
+def _filled(
+  work: approximating.Work,
+  approximation: approximating.Approximation | None,
+  records: approximating.Texts,
+) -> bool:
+  """Makes the kernel; whether this process is to report it."""
+  scorer = work.scorer
   with kernel_filling.opened(
-    output, identity=identity, axes=axes, block=tuple(block)
+    work.output, identity=work.identity, axes=work.axes, block=work.block
   ) as (writer, missing):
     if writer.complete:
-      print(f"{output}: done before")
-      return
-    with cost.measured(output):
+      print(f"{work.output}: done before")
+      return False
+    with cost.measured(work.output):
       with processes.first_alone("distances without examples"):
-        alone = _alone(writer, scorer, rows)
+        alone = _alone(writer, scorer, work.tokens[0])
       if approximation:
-        work = approximating.prepared(
-          approximation,
-          approximating.Work(
-            output=output,
-            identity=identity,
-            block=tuple(block),
-            scorer=scorer,
-            writer=writer,
-            axes=axes,
-            tokens=(rows, columns),
-            alone=alone,
-          ),
-          (targets.records, pool.records),
+        fill = approximating.prepared(
+          approximation, work, writer, alone, records
         )
       else:
-        work = kernel_filling.whole(writer, scorer, rows, columns, alone)
+        fill = kernel_filling.whole(writer, scorer, *work.tokens, alone)
       share = processes.share(missing)
-      kernel_filling.fill(f"{scorer.name}, pairs", share, work)
+      kernel_filling.fill(f"{scorer.name}, pairs", share, fill)
       processes.wait("blocks written")
-    if not processes.is_first():
-      return
-    writer.finish(scorer=scorer.name)
-  _report(output)
-
-
-def _choose(sets, context, tokens, axes: tuple[Axis, Axis], identity, output):
-  """Examples in context, by one process."""
-  task = utility_sets.Task(
-    sets, context, *tokens, axes, utility_sets.shortlist(sets, axes[1])
-  )
-  more = {"sets": sets.identity(), **utility_sets.kernel_identity(sets)}
-  utility_sets.choose(task, identity={**identity, **more}, output=output)
+    if processes.is_first():
+      writer.finish(scorer=scorer.name)
+  return processes.is_first()
 
 
 def _statuses(what: str, read: Sequence[Any]) -> list[str]:
@@ -191,6 +197,11 @@ def _report(output: str) -> None:
     f"{output}: {kernel.scored:,} pairs of {rows:,} targets and {columns:,} "
     "examples scored"
   )
+  if "approximation" in kernel.identity:
+    print(
+      f"by {kernel.identity['approximation']['name']}: the other pairs are "
+      "predicted or left out; gin/runs/fidelity.gin says how well"
+    )
   if kernel.non_finite:
     print(
       f"{kernel.non_finite:,} pairs have no finite value and are masked: look "

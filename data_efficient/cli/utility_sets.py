@@ -19,6 +19,7 @@ from data_efficient.data.utility_kernels import UtilityKernel
 from data_efficient.scorers import interface, set_utility
 from data_efficient.scorers.pair_tokens import Example, Target
 
+KIND = utility_sets.KIND
 ENOUGH, NO_GAIN = "enough examples", "no candidate adds anything"
 NO_ROOM = "no candidate has room in the context: raise MAX_EXAMPLE_TOKENS"
 NOBODY = "no candidate is left"

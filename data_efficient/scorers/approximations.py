@@ -142,12 +142,18 @@ class Neighbours:
     """The examples that are computed for each target; −1: none.
 
     Of equally near ones the first. Unscorable records have none and are none.
+
+    Raises:
+      ApproximationError: no example has a vector.
     """
     usable = examples.scorable & examples.vectors.any(axis=1)
     columns = np.flatnonzero(usable)
     found = np.full((len(targets.vectors), self.count), -1, np.int64)
     if not len(columns):
-      return found
+      raise ApproximationError(
+        f"{self.embedder.name} has no vector of any example: use another "
+        "embedder"
+      )
     texts = examples.fingerprints[columns]
     copies = np.unique(texts, return_counts=True)[1].max()
     # So many more that enough are left without the copies.

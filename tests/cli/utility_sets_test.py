@@ -17,8 +17,9 @@ _WORDS = ("red", "blue", "two and two", "a fish", "the sea")
 POOL = [
   {"instruction": f"Say {word}.", "output": word[::-1]} for word in _WORDS
 ]
-# A copy of the first, and what cannot be an example.
-POOL += [POOL[0], {"instruction": "Say nothing.", "output": ""}]
+# A copy of each, and what cannot be an example.
+POOL += [*POOL, {"instruction": "Say nothing.", "output": ""}]
+WORDS, COUNT = len(_WORDS), 2 * len(_WORDS)
 TARGETS = [
   {"instruction": "Say green.", "output": "neerg"},
   # The answer of the second example, and its own.
@@ -51,7 +52,7 @@ def _run(files, output, *gin_files, run="utility_sets", **bindings) -> int:
     "BATCH_TOKENS": 512,
     "EXAMPLES_AT_ONCE": 4,
     **SIZES,
-    **({"SET_SIZE": 2} if run == "utility_sets" else {}),
+    **({"SET_SIZE": 2, "CLIP": True} if run == "utility_sets" else {}),
   } | bindings
   if run == "utility":
     del bindings["EXAMPLE_TOKENS"]
@@ -83,8 +84,8 @@ def test_the_first_step_is_the_kernel_s_columns(files, chosen, tmp_path):
   assert _run(files, tmp_path / "kernel", run="utility", **sizes) == 0
   kernel = UtilityKernel.open(tmp_path / "kernel")
   found = _candidates(chosen, 0)
-  assert found["example"] == [0, 1, 2, 3, 4, 5]
-  expected = kernel.read().mean(axis=0)[:6]
+  assert found["example"] == [*range(COUNT)]
+  expected = kernel.read().mean(axis=0)[:COUNT]
   np.testing.assert_allclose(found["worth"], expected, atol=1e-5)
   steps, _ = utility_sets.read(chosen)
   assert steps[0].chosen == int(np.argmax(expected))
@@ -102,14 +103,19 @@ def test_each_step_takes_the_best_that_is_left(chosen):
   taken = []
   for number, step in enumerate(steps):
     found = _candidates(chosen, number)
-    assert not {*taken} & {*found["example"]}
-    # Neither of a record and its copy is offered beside the other.
-    assert not ({0, 5} & {*taken} and {0, 5} & {*found["example"]})
+    # Neither what is chosen, nor its copy.
+    assert {n % WORDS for n in taken}.isdisjoint(
+      n % WORDS for n in found["example"]
+    )
     best = int(np.argmax(found["worth"]))
     assert found["example"][best] == step.chosen
     assert step.worth == found["worth"][best] > 0
     taken.append(step.chosen)
-    assert step.shown.tolist() == [False, 1 in taken, False]
+    assert step.shown.tolist() == [
+      False,
+      1 in taken or 1 + WORDS in taken,
+      False,
+    ]
 
 
 def _bytes(directory):
@@ -164,3 +170,13 @@ def test_a_context_that_is_full(files, tmp_path):
   assert _run(files, tmp_path / "k", SEPARATOR="-" * 40, **sizes) == 0
   steps, summary = utility_sets.read(tmp_path / "k")
   assert len(steps) == 1 and "MAX_EXAMPLE_TOKENS" in summary["stopped"]
+
+
+def test_a_set_or_an_approximation(files, tmp_path, capsys):
+  made = "from __gin__ import dynamic_registration\n" + (
+    "from tests.scorers import embedded\nEMBEDDER = @embedded.Embedder()\n"
+  )
+  (tmp_path / "embedder.gin").write_text(made)
+  more = str(tmp_path / "embedder.gin"), "gin/scorers/utility_neighbours.gin"
+  assert _run(files, tmp_path / "k", *more) == 2
+  assert "bind one of them" in capsys.readouterr().err
