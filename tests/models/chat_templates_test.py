@@ -9,6 +9,7 @@ import tokenizers as library
 from data_efficient import gin_config
 from data_efficient.models import chat_templates, tokenizer_files, tokenizers
 from data_efficient.scorers import defences, prompts, questions
+from tests.scorers import asked
 
 MARKS = ("<s>", "<user>", "<end>", "<model>")
 CHAT = chat_templates.ChatTemplate(
@@ -26,7 +27,7 @@ PROMPT = prompts.Prompt(
 @pytest.fixture
 def tokenizer(tmp_path):
   letters = sorted({*"Isgood?yesnYENOabcx<>/u\nrml", " "})
-  vocabulary = {letter: 10 + row for row, letter in enumerate(letters)}
+  vocabulary = {letter: row for row, letter in enumerate(letters)}
   made = library.Tokenizer(library.models.BPE(vocabulary, []))
   made.add_special_tokens([*MARKS, "</s>"])
   path = tmp_path / "tokenizer.json"
@@ -84,7 +85,7 @@ def test_what_is_refused(tokenizer):
   with pytest.raises(ValueError, match="ask_llm_in_chat"):
     _question(tokenizer, prompt=prompts.ask_llm())
   with pytest.raises(tokenizers.TokenizerError, match="reads no marks"):
-    CHAT.around(tokenizers.SentencePiece("spiece.model"), "", "")
+    CHAT.around(asked.Letters(), "", "")
 
 
 @pytest.mark.parametrize(
