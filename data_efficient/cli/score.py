@@ -17,6 +17,7 @@ from data_efficient.cli import scope as scopes
 from data_efficient.data import (
   pipelines,
   prepared,
+  score_set_writer,
   score_sets,
   sketch_stores,
   working_directories,
@@ -91,23 +92,35 @@ def score(
         working_directories.remove(output)
       print(f"{output}: done before")
       return
-    sketch_stores.keep_beside(
-      job.output, scorer, identity, lambda: scope.records("pool"), each
-    )
-    working_directories.keep_beside(job.output, scorer, each)
-    execute = scoring_parts.elsewhere(each) if each else scoring_parts.here
     with cost.measured(output):
-      scorer.prepare(scoring_parts.Passes(reader, scope, scorer.name))
-      failed = execute(job, writer, processes.share(missing))
-      processes.wait("parts written")
-      writer.merge(share=processes.index(), of=processes.count())
-      processes.wait("parts merged")
+      failed = _scored(job, writer, missing, each)
     _report(failed, given_up=unreadable_is_unscorable)
     if not processes.is_first():
       return
     writer.finish(scorer=scorer.name)
     working_directories.remove(output)
   print(f"{output}: {score_sets.ScoreSet.open(output).scored:,} records scored")
+
+
+def _scored(
+  job: scoring_parts.Job,
+  writer: score_set_writer.ScoreSetWriter,
+  missing: Sequence[score_sets.PartKey],
+  each: passes.Each | None,
+) -> Mapping[str, str]:
+  """Prepares, scores and merges; which shards could not be read, and why."""
+  scope, scorer = job.scope, job.scorer
+  sketch_stores.keep_beside(
+    job.output, scorer, job.identity, lambda: scope.records("pool"), each
+  )
+  working_directories.keep_beside(job.output, scorer, each)
+  execute = scoring_parts.elsewhere(each) if each else scoring_parts.here
+  scorer.prepare(scoring_parts.Passes(job.reader, scope, scorer.name))
+  failed = execute(job, writer, processes.share(missing))
+  processes.wait("parts written")
+  writer.merge(share=processes.index(), of=processes.count())
+  processes.wait("parts merged")
+  return failed
 
 
 def _each(options: Sequence[str] | None, output: str) -> passes.Each | None:

@@ -8,6 +8,7 @@ it has counted in a file of its own, `sketch-NUMBER`, beside the one file,
 how many there were, and where they were killed, does not matter.
 """
 
+import collections
 import functools
 import pathlib
 import re
@@ -179,8 +180,8 @@ class PipelineStore(FileStore):
     missing = np.array(_missing(begun, self._parts), np.int64)
     groups = np.array_split(missing, min(_PIECES, len(missing)))
     counted = functools.partial(_count_group, self, count, groups)
-    for _ in self._each(counted, len(groups)):
-      pass  # what it counted is in its file
+    # What they counted is in their files.
+    collections.deque(self._each(counted, len(groups)), maxlen=0)
     return self.gathered()
 
 

@@ -5,6 +5,7 @@ Each is a safetensors file, whole or not there. They are removed when the score
 set is finished; until then a run that was killed goes on from them.
 """
 
+import collections
 import functools
 import json
 import mmap
@@ -49,8 +50,8 @@ class WorkingDirectory:
     make = functools.partial(self._make, label, function, missing)
     numbers = range(len(missing))
     if self._each:
-      for _ in self._each(make, len(missing)):
-        pass  # it is in its file
+      # What it gives is in the pieces' files.
+      collections.deque(self._each(make, len(missing)), maxlen=0)
     else:
       for number in processes.share(numbers):
         make(number)
