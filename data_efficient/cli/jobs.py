@@ -3,63 +3,27 @@
 
 A job is one command line. It is done when the same command, with the same gin
 files and input files, has ended well before and what it left is still there;
-the verbs themselves resume what was interrupted.
+the verbs themselves resume what was interrupted, so a job that was preempted
+or crashed is tried again; a mistake of the user's is not.
 """
 
+import collections
 import contextlib
 import dataclasses
-import glob
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-
-import xxhash
+from collections.abc import Iterator, Sequence
 
 from data_efficient import gin_config, progress
-from data_efficient.data import artifacts
+from data_efficient.cli import job as job_files
+
+Job = job_files.Job
+JobError = job_files.JobError
 
 _POLL_SECONDS = 0.2
-
-
-class JobError(ValueError):
-  """A job that failed; names its command and its log."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-  """One verb in a process of its own.
-
-  Attributes:
-    name: unique; also the name of its log.
-    verb: the verb.
-    gin_files: in their order.
-    bindings: gin macros; strings and numbers.
-    leaves: files that are there when it is done.
-    needs: names of the jobs that must be done before.
-  """
-
-  name: str
-  verb: str
-  gin_files: Sequence[str]
-  bindings: Mapping[str, object]
-  leaves: Sequence[str] = ()
-  needs: Sequence[str] = ()
-
-  def words(self) -> list[str]:
-    """The command line after `python -m data_efficient`."""
-    return [
-      self.verb,
-      *(f"--gin_file={path}" for path in self.gin_files),
-      *(f"--gin.{name}={value!r}" for name, value in self.bindings.items()),
-    ]
-
-  def command(self) -> str:
-    """What a person would type."""
-    return shlex.join(["python", "-m", "data_efficient", *self.words()])
 
 
 def run(jobs: Sequence[Job], *, directory: str, workers: int) -> None:
@@ -71,50 +35,16 @@ def run(jobs: Sequence[Job], *, directory: str, workers: int) -> None:
     workers: processes at once; the cores are dealt out among them.
 
   Raises:
-    JobError: a job failed; the others that were running are stopped.
+    JobError: jobs failed: three times, or once by a mistake of the user's; all
+      that do not need them were run.
   """
   root = pathlib.Path(directory)
   for name in ("logs", "done"):
     (root / name).mkdir(parents=True, exist_ok=True)
-  waiting = {job.name: job for job in jobs if not _is_done(job, root)}
+  waiting = {job.name: job for job in jobs if not job_files.is_done(job, root)}
   print(f"{len(jobs) - len(waiting)} of {len(jobs)} steps were done before")
   if waiting:
     _Pool(root, waiting, workers).drain(total=len(jobs))
-
-
-def _marker(job: Job, root: pathlib.Path) -> pathlib.Path:
-  return root / "done" / job.name
-
-
-def _is_done(job: Job, root: pathlib.Path) -> bool:
-  marker = _marker(job, root)
-  if not all(pathlib.Path(path).exists() for path in job.leaves):
-    return False
-  return marker.exists() and marker.read_text() == _digest(job)
-
-
-def _digest(job: Job) -> str:
-  """Of the command, its input files, and all gin files it could include."""
-  digest = xxhash.xxh3_128(job.command().encode())
-  files = sorted((gin_config.ROOT / "gin").rglob("*.gin"))
-  for path in [*files, *map(pathlib.Path, job.gin_files)]:
-    if path.exists():
-      digest.update(path.read_bytes())
-  for path in _input_files(job):
-    facts = os.stat(path)
-    digest.update(f"{path} {facts.st_size} {facts.st_mtime_ns}".encode())
-  return digest.hexdigest()
-
-
-def _input_files(job: Job) -> list[str]:
-  """Files that a binding names by a glob or a path."""
-  values = [
-    value if isinstance(value, tuple | list) else (value,)
-    for value in job.bindings.values()
-  ]
-  patterns = [v for group in values for v in group if isinstance(v, str)]
-  found = [path for pattern in patterns for path in glob.glob(pattern)]
-  return sorted(path for path in found if os.path.isfile(path))
 
 
 @dataclasses.dataclass
@@ -137,6 +67,8 @@ class _Pool:
     self._done: set[str] = set()
     self._running: list[_Process] = []
     self._free = _shares(workers)
+    self._attempts: collections.Counter[str] = collections.Counter()
+    self._failures = job_files.Failures()
 
   def drain(self, *, total: int) -> None:
     finished = total - len(self._waiting)
@@ -148,11 +80,12 @@ class _Pool:
           for process in list(self._running):
             self._follow(process, display)
             if process.process.poll() is not None:
-              self._end(process, display)
-              display.advance(overall)
+              settled = self._end(process, display)
+              display.advance(overall, settled)
       except BaseException:
         self._stop()
         raise
+    self._failures.check()
 
   @contextlib.contextmanager
   def _display(self, total: int, finished: int) -> Iterator[tuple]:
@@ -173,11 +106,12 @@ class _Pool:
     return {process.job.name for process in self._running}
 
   def _launch(self, job: Job, cores: tuple[int, ...], display) -> _Process:
-    log = self._log(job).open("w")
+    self._attempts[job.name] += 1
+    log = self._log(job).open("w" if self._attempts[job.name] == 1 else "a")
     log.write(f"{job.command()}\n")
     log.flush()
     process = subprocess.Popen(
-      [sys.executable, "-m", "data_efficient", *job.words()],
+      job.argv(sys.executable),
       stdout=log,
       stderr=subprocess.STDOUT,
       cwd=os.getcwd(),
@@ -226,20 +160,27 @@ class _Pool:
       rate=f"{(state.done - began.done) / seconds:,.1f}/s",
     )
 
-  def _end(self, process: _Process, display) -> None:
+  def _end(self, process: _Process, display) -> int:
+    """How many jobs this settles: none where it is tried again."""
     self._running.remove(process)
     self._free.insert(0, process.cores)
     display.remove_task(process.bar)
     job, seconds = process.job, time.monotonic() - process.began
     self._bar_file(job).unlink(missing_ok=True)
-    if process.process.returncode:
-      tail = self._log(job).read_text(errors="replace").splitlines()[-15:]
-      raise JobError(
-        f"{job.name} failed (exit {process.process.returncode}); its log is "
-        f"{self._log(job)}, its command\n  {job.command()}\n" + "\n".join(tail)
+    if code := process.process.returncode:
+      attempts = self._attempts[job.name]
+      if code != job_files.MISTAKE and attempts < job_files.ATTEMPTS:
+        self._waiting[job.name] = job
+        words = f"exit {code}, again ({attempts + 1} of {job_files.ATTEMPTS})"
+        display.console.print(f"{job.name}: {words}", highlight=False)
+        return 0
+      display.console.print(f"{job.name}: failed", highlight=False)
+      return self._failures.add(
+        job, self._waiting, f"exit {code}", self._log(job), attempts
       )
-    artifacts.atomic_write(_marker(job, self._root), _digest(job).encode())
+    job_files.mark_done(job, self._root)
     display.console.print(f"{job.name}: {seconds:.0f} s", highlight=False)
+    return 1
 
   def _stop(self) -> None:
     for process in self._running:

@@ -44,6 +44,59 @@ def test_a_failed_job_names_its_command_log_and_error(tmp_path):
   assert not (tmp_path / "done" / "wrong").exists()
 
 
+def _flaky(tmp_path, monkeypatch, *, failures: int, code: int):
+  """Makes of every process one that fails so often, then succeeds."""
+  script = (
+    "import os, pathlib, signal, sys\n"
+    f"counted = pathlib.Path({str(tmp_path)!r}, 'count')\n"
+    "counted.open('a').write('x')\n"
+    f"if len(counted.read_text()) <= {failures}:\n"
+    f"  code = {code}\n"
+    "  sys.exit(code) if code >= 0 else os.kill(os.getpid(), -code)\n"
+  )
+  monkeypatch.setattr(
+    jobs.Job, "argv", lambda job, python="python": [python, "-c", script]
+  )
+  return tmp_path / "count"
+
+
+@pytest.mark.parametrize("code", [1, 143, -9])
+def test_a_preempted_job_is_tried_again(tmp_path, monkeypatch, capsys, code):
+  count = _flaky(tmp_path, monkeypatch, failures=2, code=code)
+  jobs.run([_job("one")], directory=str(tmp_path), workers=1)
+  assert count.read_text() == "xxx"
+  assert f"one: exit {code}, again (3 of 3)" in capsys.readouterr().err
+  assert (tmp_path / "done" / "one").exists()
+
+
+@pytest.mark.parametrize("code, attempts", [(1, 3), (2, 1)])
+def test_three_failures_or_one_mistake_are_the_end(
+  tmp_path, monkeypatch, code, attempts
+):
+  count = _flaky(tmp_path, monkeypatch, failures=9, code=code)
+  with pytest.raises(jobs.JobError, match=f"one failed .exit {code}"):
+    jobs.run([_job("one")], directory=str(tmp_path), workers=1)
+  assert len(count.read_text()) == attempts
+
+
+def test_other_jobs_go_on_and_those_that_need_it_are_named(tmp_path):
+  chain = [
+    _job("wrong", verb="nothing"),
+    _job("after", needs=["wrong"]),
+    _job("last", needs=["after"]),
+    _job("other"),
+    _job("also", needs=["other"]),
+  ]
+  with pytest.raises(jobs.JobError) as raised:
+    jobs.run(chain, directory=str(tmp_path), workers=1)
+  message = str(raised.value)
+  assert message.startswith("1 job failed\nwrong failed (exit 2)")
+  assert "not run: after (needs wrong)" in message
+  assert "not run: last (needs wrong)" in message
+  done = {path.name for path in (tmp_path / "done").iterdir()}
+  assert done == {"other", "also"}
+
+
 def test_cores_are_dealt_out_to_workers(monkeypatch):
   monkeypatch.setattr(jobs.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 4})
   assert jobs._shares(2) == [(0, 2, 4), (1, 3)]
