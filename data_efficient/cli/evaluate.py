@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from data_efficient.cli import cost, pool
 from data_efficient.data import prepared, score_sets, selections
-from data_efficient.evaluation import results, runs, separation
+from data_efficient.evaluation import admission, results, runs, separation
 from data_efficient.training import metrics
 
 _TOP_SOURCES = 20
@@ -39,11 +39,12 @@ def evaluate(
     command: what reproduces the experiment.
 
   Raises:
-    ValueError: see `EvaluationError` and `ArtifactError`.
+    ValueError: see `EvaluationError` and `ArtifactError`; a run that cannot be
+      compared is left out, and only where none is left an error.
   """
   root = pathlib.Path(experiment)
   found = results.assemble(
-    runs.find(root / "runs", samplers),
+    runs.find(root / "runs", samplers) + admission.unfinished(root / "runs"),
     judge=_judge(corpus, root, scores, judged, stages),
     scoring_seconds={
       sampler: {
@@ -56,6 +57,8 @@ def evaluate(
     command=command,
     commit=cost.commit(),
   )
+  for entry in found["left_out"]:
+    print(f"left out: {entry['directory']}: {entry['reason']}")
   results.write(root / "results.json", found)
   print(root / "results.json")
 

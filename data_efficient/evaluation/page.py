@@ -54,6 +54,7 @@ def render(results: Mapping, examples: Mapping) -> str:
     _judge(results),
     _selections(results),
     _examples(examples),
+    _left_out(results),
     _reproduce(results),
   ]
   body = element(
@@ -253,6 +254,18 @@ def _examples(examples: Mapping) -> Html:
     element("p", words, class_="soft"),
     example_lists.section(examples),
     key="examples",
+  )
+
+
+def _left_out(results: Mapping) -> Html:
+  left = results.get("left_out")
+  if not left:
+    return Html("")
+  return _section(
+    "Runs left out",
+    element("p", f"No figure of this page counts {len(left)} of the runs:"),
+    element("ul", *(element("li", entry["reason"]) for entry in left)),
+    key="left-out",
   )
 
 

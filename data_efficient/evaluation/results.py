@@ -10,7 +10,7 @@
        "n"}, "against_random": {"hq_loss": {"mean", "std", "n", "seeds",
        "interval": [low, high]}, ...}, "verdict", "speedup": {...}, ...}],
      "judge", "scoring_seconds", "training_seconds", "corpus", "selections",
-     "command", "commit"}
+     "left_out": [{"directory", "reason"}], "command", "commit"}
 
 Losses are in nats a target token, seconds are wall clock. A number that does
 not exist (no second seed, never reached, diverged) is null, never NaN.
@@ -24,8 +24,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from data_efficient.data import artifacts
-from data_efficient.evaluation import comparison, convergence, names
-from data_efficient.evaluation.runs import Curve, Run, read_runs
+from data_efficient.evaluation import admission, comparison, convergence, names
+from data_efficient.evaluation.runs import Curve, Run
 
 _LOSSES = {"hq_loss": "hq", "in_distribution_loss": "in_distribution"}
 _KEPT = ("kept_fraction", "kept_tokens", "kept_records", "epochs")
@@ -44,7 +44,8 @@ def assemble(
   """Reads the runs and computes everything that `results.json` holds.
 
   Args:
-    run_directories: finished runs, each sampler, budget and seed once.
+    run_directories: runs; one that is unfinished, damaged, of other compute or
+      evaluation sets, or that clashes with another is left out and named.
     judge: {"name", "auc": {what: figure}, ...}; the name `stand_in` stands for
       a judge that was taught on the spot. Empty: no judge.
     scoring_seconds: sampler -> stage ("teach_judge", "ask_llm", ...) ->
@@ -60,10 +61,9 @@ def assemble(
     commit: of the code that assembled it.
 
   Raises:
-    EvaluationError: a run is damaged or incomplete, or the runs cannot be
-      compared (see `runs.read_runs`).
+    EvaluationError: no run is left to compare (see `admission.admit`).
   """
-  runs = read_runs(run_directories)
+  runs, left_out = admission.admit(run_directories)
   runs.sort(key=lambda run: (*names.order(run.sampler, run.budget), run.seed))
   target = _target(runs)
   rows = [_run_row(run, target=target) for run in runs]
@@ -75,6 +75,7 @@ def assemble(
       "target": target,
       "runs": rows,
       "samplers": _aggregate(rows),
+      "left_out": [entry._asdict() for entry in left_out],
       "judge": judge,
       "scoring_seconds": _scoring(scoring_seconds),
       "training_seconds": _training(rows),

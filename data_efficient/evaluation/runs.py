@@ -98,34 +98,10 @@ def read_run(directory: str | pathlib.Path) -> Run:
   )
 
 
-def read_runs(directories: Sequence[str | pathlib.Path]) -> list[Run]:
-  """Reads runs that are to be compared with each other.
-
-  Raises:
-    EvaluationError: as `read_run`; or there is no run, two directories hold
-      the same sampler, budget and seed, or the runs differ in steps, batch
-      size, network, sequence lengths, vocabulary or evaluation sets, so that
-      their compute or their losses are not comparable.
-  """
-  runs = [read_run(directory) for directory in directories]
-  if not runs:
-    raise EvaluationError(
-      "there is no run to evaluate: expected at least one run directory; run "
-      "train first, or check the pattern that names the directories"
-    )
-  seen: dict[tuple, str] = {}
-  for run in runs:
-    key = (run.sampler, run.budget, run.seed)
-    if key in seen:
-      raise EvaluationError(
-        f"{seen[key]} and {run.directory} both hold sampler {run.sampler!r}, "
-        f"budget {run.budget}, seed {run.seed}: a seed may count once; leave "
-        "one of them out"
-      )
-    seen[key] = run.directory
-    _check_compute(run, runs[0])
-    _check_measured(run, runs[0])
-  return runs
+def check_comparable(run: Run, first: Run) -> None:
+  """Raises EvaluationError where steps, batch size or `compared_by` differ."""
+  _check_compute(run, first)
+  _check_measured(run, first)
 
 
 def find(
@@ -133,23 +109,34 @@ def find(
 ) -> list[pathlib.Path]:
   """The finished runs in a directory, sorted: of some samplers, or all.
 
+  A run whose run.json is damaged is among them: whose it is cannot be told,
+  and `admission.admit` names it.
+
   Raises:
-    EvaluationError: a run.json is damaged, or a sampler has no run there.
+    EvaluationError: a sampler has no run there.
   """
   paths = sorted(pathlib.Path(directory).glob("*/run.json"))
   if samplers is None:
     return [path.parent for path in paths]
   found = {}
   for path in paths:
-    row = _parse(_read_bytes(path), where=str(path))
-    found[path.parent] = _text(row, "sampler", path)
-  missing = [name for name in samplers if name not in found.values()]
+    found[path.parent] = _sampler(path)
+  there = {name for name in found.values() if name is not None}
+  missing = [name for name in samplers if name not in there]
   if missing:
     raise EvaluationError(
       f"{directory}: no run of {', '.join(missing)}; there are runs of "
-      f"{', '.join(sorted(set(found.values()))) or 'none'}"
+      f"{', '.join(sorted(there)) or 'none'}"
     )
-  return [path for path, name in found.items() if name in samplers]
+  return [p for p, name in found.items() if name is None or name in samplers]
+
+
+def _sampler(path: pathlib.Path) -> str | None:
+  """Whose run it is; None where a damaged file does not say."""
+  try:
+    return _text(_parse(_read_bytes(path), where=str(path)), "sampler", path)
+  except EvaluationError:
+    return None
 
 
 def _check_compute(run: Run, first: Run) -> None:
