@@ -9,7 +9,7 @@ import difflib
 import json
 import pathlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from data_efficient.cli import jobs
 from data_efficient.cli.chain import Chain
@@ -30,6 +30,7 @@ def quickstart(
   train_bindings: Mapping[str, object],
   workers: int,
   command: str,
+  schedule: Callable[[list[jobs.Job]], None] | None = None,
 ) -> None:
   """Scores, selects, trains, evaluates and reports; resumes when run again.
 
@@ -43,6 +44,8 @@ def quickstart(
     train_bindings: macros for `train` (STEPS, …).
     workers: processes at once.
     command: what reproduces all this, for the report.
+    schedule: takes the jobs in place of this machine's scheduler; then nothing
+      is run or printed here.
 
   Raises:
     ChainError: a name that no sampler has, a sampler that reads scores that
@@ -56,6 +59,9 @@ def quickstart(
   ]
   needs = [step.name for step in steps]
   steps += chain.reporting(found, needs=needs, command=command)
+  if schedule:
+    schedule(steps)
+    return
   try:
     jobs.run(steps, directory=chain.output, workers=workers)
   except KeyboardInterrupt:

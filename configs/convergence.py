@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does Ask-LLM (XL) at 60% reach Full's quality in fewer steps?
+
+T5 1.1 large, three seeds, Full and Random beside. The paper (arXiv 2402.09668,
+abstract): up to 70% faster. Hours were not measured.
+
+  python -m launch.tpu_vm configs/convergence.py --corpus='c4/*.jsonl' \
+    --vocabulary=t5/spiece.model --judge=flan-t5-xl
+"""
+
+from configs import chains
+from data_efficient.cli.jobs import Job
+
+
+def jobs(
+  *,
+  corpus: str,
+  vocabulary: str,
+  judge: str,
+  engine: str = "t5x",
+  steps: int = 1_000_000,
+  output: str = "out/convergence",
+) -> list[Job]:
+  """Full, Random and Ask-LLM; arguments as in configs/paper_grid.py."""
+  return chains.paper(
+    corpus=corpus,
+    vocabulary=vocabulary,
+    output=output,
+    engine=engine,
+    sizes=("large",),
+    SAMPLERS=("ask_llm_xl",),
+    ASK_LLM_XL_CHECKPOINT=judge,
+    STEPS=int(steps),
+    BUDGETS=(0.6,),
+    SEEDS=(0, 1, 2),
+  )

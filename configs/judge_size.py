@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How large must the judge be, for which model?
+
+Flan-T5 small to XXL as judges x T5 1.1 {small, large}, at 60%, Full and Random
+beside. The paper compares judges of these sizes too. Hours were not measured.
+
+  python -m launch.tpu_vm configs/judge_size.py --corpus='c4/*.jsonl' \
+    --vocabulary=t5/spiece.model --judges=judges
+"""
+
+from configs import chains
+from data_efficient.cli.jobs import Job
+
+SIZES = ("small", "base", "large", "xl", "xxl")
+
+
+def jobs(
+  *,
+  corpus: str,
+  vocabulary: str,
+  judges: str,
+  engine: str = "t5x",
+  steps: int = 1_000_000,
+  output: str = "out/judge_size",
+) -> list[Job]:
+  """Arguments as in configs/paper_grid.py.
+
+  `judges` has the folders flan-t5-small, …, flan-t5-xxl.
+  """
+  checkpoints = {
+    f"ASK_LLM_{size.upper()}_CHECKPOINT": f"{judges}/flan-t5-{size}"
+    for size in SIZES
+  }
+  return chains.paper(
+    corpus=corpus,
+    vocabulary=vocabulary,
+    output=output,
+    engine=engine,
+    sizes=("small", "large"),
+    SAMPLERS=tuple(f"ask_llm_{size}" for size in SIZES),
+    STEPS=int(steps),
+    BUDGETS=(0.6,),
+    SEEDS=(0,),
+    **checkpoints,
+  )
