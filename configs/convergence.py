@@ -2,7 +2,8 @@
 """Does Ask-LLM (XL) at 60% reach Full's quality in fewer steps?
 
 T5 1.1 large, three seeds, Full and Random beside. The paper (arXiv 2402.09668,
-abstract): up to 70% faster. Hours were not measured.
+Figure 1) saves 44% of the steps on HQ perplexity, 70% on GLUE and 50% on
+SuperGLUE, with one seed. Hours were not measured.
 
   python -m launch.tpu_vm configs/convergence.py --corpus='c4/*.jsonl' \
     --vocabulary=t5/spiece.model --judge=flan-t5-xl
