@@ -2,8 +2,8 @@
 """How large must the judge be, for which model?
 
 Flan-T5 small to XXL as judges x T5 1.1 {small, large}, at 60%, Full and Random
-beside. In the paper (arXiv 2402.09668, Figure 6) a larger judge helps more where
-the model is larger. Hours were not measured.
+beside. In the paper (arXiv 2402.09668, Figure 6) a larger judge helps more
+where the model is larger. Hours were not measured.
 
   python -m launch.tpu_vm configs/judge_size.py --corpus='c4/*.jsonl' \
     --vocabulary=t5/spiece.model --judges=judges
