@@ -32,7 +32,7 @@ COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
   $(ENCODER), ENCODER=$(ENCODER))$(if $(SAMPLERS), \
   SAMPLERS="$(SAMPLERS)")$(foreach name,$(CHECKPOINTS), $(name)=$($(name)))
 
-.PHONY: quickstart test lint parity faults tpu t5x beam benchmark clean
+.PHONY: quickstart test lint parity faults tpu t5x beam suites benchmark clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
@@ -80,6 +80,13 @@ tpu: $(VENV)/tpu
 beam: $(VENV)/beam
 	$(BIN)/python -m pytest tests/beam
 
+# T5's own metrics and ROUGE, to compare with. t5 has no dependencies of its
+# own installed: they would replace seqio and TFDS with old nightlies.
+suites: $(VENV)/suites
+	$(BIN)/python -m pytest tests/data/few_shot_test.py \
+	  tests/evaluation/suite_metrics_test.py tests/evaluation/suites_test.py \
+	  tests/cli/suite_test.py
+
 # T5X at its pinned commit, beside our pins: its own setup.py would replace
 # them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.
 T5X_COMMIT := cc342d419ec3e3e9c4bf1df33c82330cafdc1e16
@@ -107,6 +114,11 @@ $(VENV)/test: $(VENV)/core $(PINS)
 
 $(VENV)/beam: $(VENV)/test $(PINS)
 	$(PIP) --editable '.[beam]'
+	touch $@
+
+$(VENV)/suites: $(VENV)/test $(PINS)
+	$(PIP) --editable '.[suites]'
+	$(PIP) --no-deps t5
 	touch $@
 
 $(VENV)/tpu: $(VENV)/test $(PINS)

@@ -46,6 +46,15 @@ setuptools.setup(
     # Plain apache-beam cannot write TFRecord.
     "beam": ["apache-beam[tfrecord]"],
     "xm": ["xmanager"],
+    # What t5 imports, beside the core (t5 itself: `make suites`).
+    "suites": [
+      "babel",
+      "editdistance",
+      "nltk",
+      "pandas",
+      "rouge-score",
+      "sacrebleu",
+    ],
     # What T5X imports, beside the core (T5X itself: `make t5x`).
     "t5x": ["cached_property", "chex", "fiddle", "grain"],
     "test": [

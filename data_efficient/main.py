@@ -75,6 +75,12 @@ def _fidelity() -> Callable:
   return fidelity.fidelity
 
 
+def _suite() -> Callable:
+  from data_efficient.cli import suite
+
+  return suite.suite
+
+
 def _evaluate() -> Callable:
   from data_efficient.cli import evaluate
 
@@ -117,6 +123,7 @@ VERBS = {
   "fidelity": Verb(
     "utility kernels -> how near cheap ones come to the exact one", _fidelity
   ),
+  "suite": Verb("checkpoints, few-shot tasks -> suites.json", _suite),
   "evaluate": Verb("runs -> results.json", _evaluate),
   "audit": Verb("a judge, documents -> how far these steer it", _audit),
   "report": Verb("results.json -> index.html", _report),

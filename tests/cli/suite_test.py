@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `suite`: a small T5 is trained, chosen and reported on suites."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+
+from data_efficient import gin_config
+from data_efficient.cli import suite
+from data_efficient.data import downstream, downstream_tasks, few_shot
+from data_efficient.data.few_shot import Split
+from data_efficient.evaluation import suites as tables
+from data_efficient.training import inference, local, optimizers
+from tests import networks
+from tests.data import served
+from tests.training import fakes
+
+LENGTHS = {"inputs": 64, "targets": 8}
+ENGINE = local.Local(model_parallel=1, microbatches=1, log_period=100)
+
+
+def _rows(count):
+  chooser = random.Random(0)
+  for number in range(count):
+    letter = chooser.choice("AB")
+    word = "rot" if letter == "A" else "blau"
+    yield {
+      "id": str(number),
+      "instruction": f"{word} {number}",
+      "input": "A. x\nB. y",
+      "output": letter,
+    }
+
+
+def _suites(path, **changes):
+  settings = {"pattern": str(path), "shots": 2, **changes}
+  return [
+    downstream.Suite(
+      **{"name": "choice", "category": "QA", "layout": "options"},
+      **{"how": "likelihood", "metrics": (), **settings},
+    ),
+    downstream.Suite(
+      **{"name": "open", "category": "BBH", "layout": "open"},
+      **{"how": "generation", "metrics": ("option_match",), **settings},
+    ),
+  ]
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory):
+  return served.train_vocabulary(tmp_path_factory.mktemp("vocabulary"))
+
+
+@pytest.fixture(scope="module")
+def asked(vocabulary, tmp_path_factory):
+  """What `suite.suite` needs: one untrained checkpoint and one trained."""
+  root = tmp_path_factory.mktemp("suite")
+  path = root / "rows.jsonl"
+  path.write_text("".join(json.dumps(row) + "\n" for row in _rows(160)))
+  suites = _suites(path)
+  # Taught on the exemplars and on what chooses; never on what is reported.
+  prompts = []
+  for each in suites:
+    [by_split] = each.tasks().values()
+    taught = by_split[Split.EXEMPLARS] + by_split[Split.VALIDATION]
+    prompts += [
+      few_shot.prompt(q, [], encode=vocabulary.encode, window=64)
+      for q in taught
+    ]
+  run = dataclasses.replace(
+    fakes.run(str(root / "trained")),
+    network=networks.t5(
+      vocab_size=512, emb_dim=32, mlp_dim=64, embedding_init_stddev=0.1
+    ),
+    task=downstream_tasks.register(
+      prompts, vocabulary=vocabulary, choices=False
+    ),
+    evaluation_tasks={},
+    task_feature_lengths=LENGTHS,
+    batch_size=16,
+    steps=120,
+    schedule=optimizers.constant(learning_rate=0.02),
+    checkpoint_period=1000,
+  )
+  untrained = dataclasses.replace(run, directory=str(root / "raw"), steps=1)
+  for each in (untrained, run):
+    ENGINE.train(each)
+  return {
+    **{"suites": suites, "network": run.network, "vocabulary": vocabulary},
+    **{"checkpoints": [untrained.directory, run.directory]},
+    **{"engine": ENGINE, "task_feature_lengths": LENGTHS, "batch_size": 32},
+    **{"chosen_on": "validation", "reported_on": "test"},
+    **{"resamples": 100, "seed": 0},
+  }
+
+
+@pytest.fixture(autouse=True)
+def no_gin():
+  gin_config.parse([])
+
+
+def test_a_trained_network_is_chosen_and_reported(asked, tmp_path, capsys):
+  suites = [dataclasses.replace(s, shots=0) for s in asked["suites"]]
+  zero = asked | {"suites": suites}
+  suite.suite(directory=str(tmp_path), **zero)
+  found = json.loads((tmp_path / suite.FILE).read_text())
+  raw, trained = asked["checkpoints"]
+  assert found["checkpoint"] == trained
+  on = {name: row["value"] for name, row in found["validation"].items()}
+  assert on[trained] > on[raw]
+  tasks = found["results"]["tasks"]
+  choice, generated = tasks["choice"]["choice"], tasks["open"]["open"]
+  assert choice["questions"] == found["questions"]["choice"]["test"]
+  assert choice["accuracy"]["value"] > 0.85
+  assert generated["option_match"]["value"] > 0.85
+  low, high = choice["accuracy"]["interval"]
+  assert low < choice["accuracy"]["value"] <= high
+  assert found["results"]["missing"] == ["MMLU", "Reasoning"]
+  suite.suite(directory=str(tmp_path), **zero)
+  assert "done before" in capsys.readouterr().out
+
+
+class _First:
+  """Likes the first choice most, and counts what it is asked."""
+
+  def infer(self, asked):
+    import seqio
+
+    task = seqio.get_mixture_or_task(asked.task)
+    dataset = task.source.get_dataset("train", shuffle=False)
+    lines = [
+      json.dumps(
+        {
+          **{name: int(row[name]) for name in asked.columns},
+          **{"score": -float(row["choice"]), "prediction": "A"},
+        }
+      )
+      for row in dataset.as_numpy_iterator()
+    ]
+    inference.keep(asked, "\n".join(lines).encode())
+
+
+def test_truncated_and_too_long_prompts_are_counted(asked, tmp_path):
+  changes = {"engine": _First(), "checkpoints": ["only"]}
+  for inputs, truncated, too_long in ((4000, False, False), (4, True, True)):
+    lengths = {"inputs": inputs, "targets": 8}
+    directory = tmp_path / str(inputs)
+    suite.suite(
+      directory=str(directory),
+      **asked | changes | {"task_feature_lengths": lengths},
+    )
+    found = json.loads((directory / suite.FILE).read_text())
+    assert found["chosen_on"] is None
+    row = found["results"]["tasks"]["choice"]["choice"]
+    assert row["shots"] == 2
+    assert row["truncated"] == truncated * row["questions"]
+    assert row["too_long"] == too_long * row["questions"]
+    # Half of the answers are A; what could not be asked is wrong.
+    value = row["accuracy"]["value"]
+    assert value == 0 if too_long else 0.3 < value < 0.7
+
+
+def test_real_files_are_asked(asked, shared, tmp_path):
+  data = shared / "data/instruct"
+  mmlu = dataclasses.replace(
+    asked["suites"][0],
+    **{"name": "MMLU", "category": "MMLU", "task_field": "subject"},
+    **{"pattern": str(data / "mmlu_dev_val.jsonl.gz"), "limit": 1, "shots": 5},
+  )
+  changes = {
+    **{"suites": [mmlu], "checkpoints": asked["checkpoints"][1:]},
+    "task_feature_lengths": {"inputs": 1024, "targets": 8},
+  }
+  suite.suite(directory=str(tmp_path), **asked | changes)
+  found = json.loads((tmp_path / suite.FILE).read_text())
+  rows = found["results"]["tasks"]["MMLU"].values()
+  assert len(rows) == 57
+  assert sum(row["too_long"] for row in rows) < 6
+  assert sum(row["truncated"] for row in rows) > 0
+
+
+def test_what_cannot_be_asked_is_refused(asked, tmp_path):
+  for changes, message in (
+    ({"chosen_on": "test"}, "chosen on 'test', which is reported"),
+    ({"checkpoints": []}, "checkpoints are"),
+    ({"suites": asked["suites"] * 2}, "each once"),
+    (
+      {"suites": [dataclasses.replace(asked["suites"][1], metrics=("x",))]},
+      "metrics are",
+    ),
+  ):
+    with pytest.raises(tables.SuiteError, match=message):
+      suite.suite(directory=str(tmp_path), **asked | changes)
+
+
+def test_the_gin_file_names_every_suite():
+  files = ["gin/runs/suite.gin", "gin/data/vocabulary_file.gin"]
+  files += ["gin/models/t5_1_1_small.gin", "gin/engines/local.gin"]
+  names = ("MMLU", "BBH", "GSM8K", "SQUAD", "CHOICE")
+  bindings = [f"{name}_FILES=x" for name in names]
+  bindings += ["OUTPUT=out", "CHECKPOINTS=['a', 'b']", "VOCABULARY_FILE=x"]
+  gin_config.parse(files, bindings)
+  text = gin_config.resolved()
+  for name in names:
+    assert f"%{name}_FILES" in text
+  assert "chosen_on = 'validation'" in text
