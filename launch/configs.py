@@ -23,9 +23,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     allow_abbrev=False,
   )
   made.add_argument("config", type=pathlib.Path)
-  made.add_argument(
-    "--dry_run", action="store_true", help="print the commands"
-  )
+  made.add_argument("--dry_run", action="store_true", help="print the commands")
   return made
 
 

@@ -24,9 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.dry_run:
       print("\n".join(job.command() for job in found))
     else:
-      jobs.run(
-        found, directory=configs.output(found), workers=options.workers
-      )
+      jobs.run(found, directory=configs.output(found), workers=options.workers)
   except ValueError as error:
     print(f"{options.config}: {error}", file=sys.stderr)
     return 2
