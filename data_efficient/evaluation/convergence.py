@@ -67,3 +67,23 @@ def speedup(steps_to_full: float | None, *, steps: int) -> float | None:
   if steps < 1:
     raise EvaluationError(f"a run of {steps} steps has no speed-up")
   return None if steps_to_full is None else 1.0 - steps_to_full / steps
+
+
+def mean_loss(curve: Curve) -> float:
+  """Area under the curve over its steps: trapezoids, in nats a token.
+
+  NaN where the run diverged, and where there is only one evaluation.
+  """
+  length = float(curve.steps[-1] - curve.steps[0])
+  if length <= 0.0:
+    return float("nan")
+  return float(np.trapezoid(curve.losses, curve.steps)) / length
+
+
+def restricted_steps(steps_to_full: float | None, *, steps: int) -> float:
+  """min(steps_to_full, steps): a run that never got there is censored.
+
+  The mean of this over seeds, the restricted mean, drops no run; it is a lower
+  bound of the mean steps to Full, and equals it where all got there.
+  """
+  return float(steps) if steps_to_full is None else steps_to_full

@@ -122,6 +122,7 @@ def _run_row(run: Run, *, target: Mapping) -> dict:
   for loss, curve in _curves(run).items():
     reached = convergence.steps_to_reach(curve, target[loss])
     row[loss] = curve.losses
+    row[f"mean_{loss}"] = convergence.mean_loss(curve)
     row[f"final_{loss}"] = convergence.final_loss(curve)
     row[f"{prefixes[loss]}steps_to_full"] = reached
     row[f"{prefixes[loss]}speedup"] = convergence.speedup(
@@ -157,7 +158,9 @@ def _sampler_row(key: tuple, groups: Mapping[tuple, list[dict]]) -> dict:
       None if sampler == names.QUALITY_CLASSIFIER else _against(rows, baseline)
     ),
     "verdict": _verdict(sampler, rows, random),
-    "steps_to_full": _steps_to_full(rows),
+    "steps_to_full": _steps_to_full(
+      rows, target=bool(full) and math.isfinite(_mean(full, "final_hq_loss"))
+    ),
     "speedup": _speedup(rows, "speedup"),
     "in_distribution_speedup": _speedup(rows, "in_distribution_speedup"),
     "training_seconds": _mean(rows, "training_seconds"),
@@ -196,13 +199,26 @@ def _verdict(sampler: str, ours: Sequence[dict], random: Sequence[dict]):
   return comparison.judge_difference(_difference(ours, random, "hq_loss")).value
 
 
-def _steps_to_full(rows: Sequence[dict]) -> dict:
+def _steps_to_full(rows: Sequence[dict], *, target: bool) -> dict:
+  """Over seeds; restricted ones are null where Full has no final loss."""
   steps = [row["steps_to_full"] for row in rows]
   reached = [step for step in steps if step is not None]
   mean = (
     comparison.summarize(reached).mean if len(reached) == len(steps) else None
   )
-  return {"mean": mean, "reached": len(reached), "total": len(steps)}
+  restricted = [
+    convergence.restricted_steps(
+      row["steps_to_full"], steps=int(row["steps"][-1])
+    )
+    for row in rows
+  ]
+  return {
+    **{"mean": mean, "reached": len(reached), "total": len(steps)},
+    "restricted_mean": (
+      comparison.summarize(restricted).mean if target else None
+    ),
+    "restricted_interval": comparison.interval(restricted) if target else None,
+  }
 
 
 def _speedup(rows: Sequence[dict], field: str) -> dict:

@@ -88,3 +88,15 @@ def test_speedup():
   assert convergence.speedup(None, steps=300) is None
   with pytest.raises(EvaluationError, match="0 steps"):
     convergence.speedup(None, steps=0)
+
+
+def test_area_under_the_curve_by_hand():
+  curve = _curve([0, 10, 40], [9.0, 7.0, 4.0])
+  assert convergence.mean_loss(curve) == pytest.approx((80 + 165) / 40)
+  assert math.isnan(convergence.mean_loss(_curve([0], [9.0])))
+  assert math.isnan(convergence.mean_loss(_curve([0, 1], [9.0, math.nan])))
+
+
+def test_a_run_that_never_arrives_counts_with_all_its_steps():
+  assert convergence.restricted_steps(None, steps=30) == 30.0
+  assert convergence.restricted_steps(7.5, steps=30) == 7.5

@@ -82,6 +82,24 @@ def test_figures_by_hand(tmp_path):
   assert ask["against_quality_classifier"] is None
   assert ask["verdict"] == "undecided"
   assert ask["speedup"]["mean"] == pytest.approx((0.5 + 0.75) / 2)
+  assert ask["steps_to_full"]["restricted_mean"] == pytest.approx(11.25)
+  assert ask1["mean_hq_loss"] == pytest.approx((7.0 + 5.0 + 5.0) / 3)
+
+
+def test_a_run_that_never_arrives_is_censored_not_dropped(tmp_path):
+  results = _assemble(
+    tmp_path,
+    [
+      ("full", None, 0, (9.0, 6.0, 6.0, 6.0)),
+      ("density", 0.2, 0, (9.0, 7.0, 5.0, 5.0)),  # at 15
+      ("density", 0.2, 1, (9.0, 8.0, 8.0, 8.0)),  # never, of 30
+    ],
+  )
+  found = _sampler(results, "density")["steps_to_full"]
+  assert found["mean"] is None and (found["reached"], found["total"]) == (1, 2)
+  assert found["restricted_mean"] == pytest.approx((15 + 30) / 2)
+  low, high = found["restricted_interval"]
+  assert low < 22.5 < high
 
 
 def test_aggregates_of_the_experiment(results):
@@ -122,6 +140,7 @@ def test_without_full_there_is_no_speedup(tmp_path):
   assert results["target"]["hq_loss"] is None
   assert results["runs"][0]["steps_to_full"] is None
   assert _sampler(results, "random")["speedup"]["reached"] == 0
+  assert _sampler(results, "random")["steps_to_full"]["restricted_mean"] is None
 
 
 def test_a_diverged_seed_leaves_nulls_not_nan(tmp_path):
