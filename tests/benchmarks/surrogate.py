@@ -23,7 +23,7 @@ from tests import stories
 from tests.benchmarks import report
 
 _SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
-_SOURCES = ("dolly", "hotpotqa_dev", "natural_instructions")
+_SOURCES = ("dolly", "hotpotqa_dev", "p3_t0_sample")
 _GIN = "gin/scorers/utility_{}.gin"
 
 
@@ -36,7 +36,9 @@ def _records(count: int, characters: int) -> list[dict[str, str]]:
     for stream in streams:
       found += [row for row in (next(stream, None),) if row]
     if len(found) == before:
-      raise SystemExit(f"fewer than {count} records of {characters} letters")
+      raise SystemExit(
+        f"{len(found)} records of {characters} letters, expected {count}"
+      )
   return found[:count]
 
 
