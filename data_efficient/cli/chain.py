@@ -83,8 +83,7 @@ class Chain:
       for sampler in samplers
       for stage in stages.needed(self.stages, sampler)
     }
-    for stage in needed.values():
-      stage.check()
+    stages.check(list(needed.values()))
     for stage in needed.values():
       yield self._stage_job(stage, needed)
 

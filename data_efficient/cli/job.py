@@ -20,6 +20,8 @@ from data_efficient.data import artifacts
 ATTEMPTS = 3
 # What a verb exits with for a mistake of the user's: again changes nothing.
 MISTAKE = 2
+# All other verbs read and write files, in one process.
+_COMPUTING = ("score", "train", "infer", "suite", "utility")
 
 
 class JobError(ValueError):
@@ -61,6 +63,16 @@ class Job:
   def command(self) -> str:
     """What a person would type."""
     return shlex.join(self.argv())
+
+  @property
+  def computes(self) -> bool:
+    """Whether the verb needs an accelerator, and shares work with others."""
+    return self.verb in _COMPUTING
+
+
+def elsewhere(jobs: Sequence[Job]) -> list[Job]:
+  """The jobs as they are on other machines: what they leave is not on this."""
+  return [dataclasses.replace(job, leaves=()) for job in jobs]
 
 
 class Failures:

@@ -65,16 +65,11 @@ class Stage:
     """The name of its job."""
     return self.name if self.verb == "train" else f"{self.verb}_{self.name}"
 
-  def check(self) -> None:
-    """Raises ChainError where nobody named the checkpoint that it asks for."""
+  @property
+  def lacks(self) -> list[str]:
+    """The bindings that nobody gave a checkpoint."""
     lacking = [name for name, value in self.bindings.items() if value is None]
-    if self.asks and lacking:
-      raise ChainError(
-        f"{self.name} asks a model of yours (no {', '.join(lacking)}): give "
-        f"--gin.{self.asks}=DIRECTORY, or make quickstart {self.asks}="
-        "DIRECTORY, where the checkpoint is with its spiece.model or "
-        "tokenizer.json"
-      )
+    return lacking if self.asks else []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,6 +125,25 @@ def needed(stages: Sequence[Stage], sampler: Sampler) -> list[Stage]:
   for name in sampler.score_sets.values():
     visit(name, f"sampler {sampler.name!r}", ())
   return list(found.values())
+
+
+def check(stages: Sequence[Stage]) -> None:
+  """Raises ChainError where nobody named a checkpoint that a stage asks for."""
+  lacking = {stage.name: stage for stage in stages if stage.lacks}
+  if not lacking:
+    return
+  asked = list(dict.fromkeys(stage.asks for stage in lacking.values()))
+  flags = " ".join(f"--gin.{name}=DIRECTORY" for name in asked)
+  made = " ".join(f"{name}=DIRECTORY" for name in asked)
+  ask, model = ("asks", "a model") if len(lacking) == 1 else ("ask", "models")
+  bindings = ", ".join(
+    dict.fromkeys(name for stage in lacking.values() for name in stage.lacks)
+  )
+  raise ChainError(
+    f"{', '.join(lacking)} {ask} {model} of yours (no {bindings}): give "
+    f"{flags}, or make quickstart {made}, where the checkpoint is with its "
+    "spiece.model or tokenizer.json; or name samplers that need none"
+  )
 
 
 def read(stages: Sequence[Stage], sampler: Sampler) -> dict[str, Stage]:

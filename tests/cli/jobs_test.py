@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from data_efficient import progress
-from data_efficient.cli import cost, jobs
+from data_efficient.cli import attempts, cost, jobs
 
 
 def _job(name, *, verb="--help", needs=(), **bindings):
@@ -98,9 +98,11 @@ def test_other_jobs_go_on_and_those_that_need_it_are_named(tmp_path):
 
 
 def test_cores_are_dealt_out_to_workers(monkeypatch):
-  monkeypatch.setattr(jobs.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 4})
-  assert jobs._shares(2) == [(0, 2, 4), (1, 3)]
-  assert jobs._shares(9) == [(0,), (1,), (2,), (3,), (4,)]
+  monkeypatch.setattr(
+    attempts.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 4}
+  )
+  assert attempts.shares(2) == [(0, 2, 4), (1, 3)]
+  assert attempts.shares(9) == [(0,), (1,), (2,), (3,), (4,)]
 
 
 def test_progress_goes_to_the_file_that_is_named(tmp_path, monkeypatch):
