@@ -1,29 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb `suite`: few-shot tasks asked of checkpoints, to suites.json."""
+"""The verb `suite`: tasks asked of checkpoints, to suites.json."""
 
+import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_efficient import processes
-from data_efficient.cli import cost, train
-from data_efficient.data import artifacts, few_shot, locks, records
-from data_efficient.data.downstream import How, Suite
+from data_efficient.cli import (
+  cost,
+  suite_asking,
+  suite_benchmark,
+  suite_few_shot,
+  train,
+)
+from data_efficient.data import artifacts, benchmarks, downstream, locks
+from data_efficient.data.downstream import How
+from data_efficient.data.few_shot import Split
 from data_efficient.evaluation import suite_metrics
 from data_efficient.evaluation import suites as tables
 from data_efficient.models import networks, tokenizers
 
 FILE = "suites.json"
 _CONFIG = "config.gin"
-_ACCURACY = "accuracy"
+
+AnySuite = downstream.Suite | benchmarks.Benchmark
 
 
 def suite(
   *,
   directory: str,
-  suites: Sequence[Suite],
+  suites: Sequence[AnySuite],
   checkpoints: Sequence[str],
   network: networks.Network,
   vocabulary: tokenizers.SentencePiece,
@@ -37,8 +45,10 @@ def suite(
 ) -> None:
   """Chooses a checkpoint on one split, reports it on another.
 
-  Leaves config.gin, suites.json and the inferences of every suite. A single
-  checkpoint is reported without a choice. Does nothing when it is done.
+  The checkpoint of the highest average is chosen: of the paper's Average
+  where all of its four categories are asked, else of all categories. A single
+  one is reported without a choice. Leaves config.gin, suites.json and the
+  inferences of every suite. Does nothing when it is done.
 
   Args:
     directory: where the results go.
@@ -56,56 +66,47 @@ def suite(
     seed: of these.
 
   Raises:
-    ValueError: see `SuiteError`, `FewShotError`, `SuiteMetricError`.
-    ArtifactError: the directory holds results of another configuration.
+    ValueError: see `SuiteError`, `FewShotError`, `SuiteMetricError`,
+      `T5TasksError`.
+    ArtifactError: the directory holds results of another configuration, or of
+      a checkpoint that has changed since.
   """
   tables.check_splits(chosen_on=chosen_on, reported_on=reported_on)
   _check(suites, checkpoints)
   processes.join()
   root = pathlib.Path(directory)
-  asked = _Asked(
-    root, network, vocabulary, engine, dict(task_feature_lengths), batch_size
+  asking = suite_asking.Network(
+    directory=root / "asked",
+    network=network,
+    vocabulary=vocabulary,
+    engine=engine,
+    lengths=dict(task_feature_lengths),
+    batch_size=batch_size,
   )
-  sampling = {"resamples": resamples, "seed": seed}
-  questions = {each.name: each.tasks() for each in suites}
+  evaluation = _Evaluation(
+    asking=asking,
+    suites=suites,
+    checkpoints=checkpoints,
+    chosen_on=Split(chosen_on),
+    reported_on=Split(reported_on),
+    sampling={"resamples": resamples, "seed": seed},
+  )
+  if processes.is_first():
+    _keep(root, evaluation)
+  elif not (root / FILE).exists():
+    evaluation.report()
 
-  def measured(checkpoint: str, split: str) -> dict[str, Any]:
-    found = {
-      each.name: asked.suite(each, questions[each.name], checkpoint, split)
-      for each in suites
-    }
-    return _table(suites, found, sampling)
 
-  def report() -> dict[str, Any]:
-    on = {}
-    if len(checkpoints) > 1:
-      on = {name: measured(name, chosen_on) for name in checkpoints}
-    chosen = checkpoints[0]
-    if on:
-      of_all = {name: row["of_all"]["value"] for name, row in on.items()}
-      chosen = tables.choose(of_all)
-    return {
-      "checkpoint": chosen,
-      "chosen_on": chosen_on if on else None,
-      "reported_on": reported_on,
-      "validation": {name: row["of_all"] for name, row in on.items()},
-      "questions": {n: few_shot.counts(q) for n, q in questions.items()},
-      "results": measured(chosen, reported_on),
-      "commit": cost.commit(),
-    }
-
-  if not processes.is_first():
-    if not (root / FILE).exists():
-      report()
-    return
+def _keep(root: pathlib.Path, evaluation: "_Evaluation") -> None:
   root.mkdir(parents=True, exist_ok=True)
   with locks.exclusive(root):
     train.keep_config(root / _CONFIG)
     if (root / FILE).exists():
+      _check_unchanged(root / FILE)
       print(f"{root}: done before")
       return
     with cost.measured(root):
-      found = report()
+      found = evaluation.report()
     data = json.dumps(found, indent=1, ensure_ascii=False).encode()
     artifacts.atomic_write(root / FILE, data)
   for name, row in found["results"]["averages"].items():
@@ -113,128 +114,91 @@ def suite(
   print(root / FILE)
 
 
-class _Asked:
-  """A network that answers suites."""
-
-  def __init__(self, root, network, vocabulary, engine, lengths, batch_size):
-    self._root, self._engine, self._lengths = root, engine, lengths
-    self._network, self._vocabulary = network, vocabulary
-    self._batch_size = batch_size
-
-  def suite(
-    self, suite: Suite, questions: Mapping, checkpoint: str, split: str
-  ) -> dict[str, Any]:
-    """{task: {"prompts", "values": metric -> of each question}}."""
-    prompts = [
-      prompt
-      for by_split in questions.values()
-      for prompt in few_shot.prompts(
-        by_split,
-        split=few_shot.Split(split),
-        shots=suite.shots,
-        limit=suite.limit,
-        encode=self._vocabulary.encode,
-        window=self._lengths["inputs"],
+def _check_unchanged(path: pathlib.Path) -> None:
+  """Refuses results of checkpoints that are others now; gone is no matter."""
+  for name, kept in json.loads(path.read_bytes())["checkpoints"].items():
+    if pathlib.Path(name).is_dir() and suite_asking.identity(name) != kept:
+      raise artifacts.ArtifactError(
+        f"{path}: of the checkpoint {name}, which has changed since: name"
+        " another OUTPUT, or remove this directory"
       )
-    ]
-    likelihood = suite.how == How.LIKELIHOOD
-    answers = self._answers(suite.name, prompts, checkpoint, split, likelihood)
-    found: dict[str, Any] = {}
-    for number, prompt in enumerate(prompts):
-      row = found.setdefault(
-        prompt.question.task, {"prompts": [], "values": {}}
-      )
-      row["prompts"].append(prompt)
-      answer = answers.get(number)
-      for metric in _metrics(suite):
-        value = _value(metric, answer, prompt.question.answer)
-        row["values"].setdefault(metric, []).append(value)
-    return found
 
-  def _answers(self, name, prompts, checkpoint, split, likelihood):
-    from data_efficient.data import downstream_tasks
-    from data_efficient.training import inference
 
-    if all(prompt.ids is None for prompt in prompts):
-      return {}
-    mode = inference.Mode.SCORE if likelihood else inference.Mode.PREDICT
-    kept = f"{name}_{split}_{records.fingerprint(checkpoint):016x}"
-    asked = inference.Inference(
-      directory=str(self._root / "asked" / re.sub(r"[^\w.-]+", "_", kept)),
-      network=self._network,
-      checkpoint=checkpoint,
-      task=downstream_tasks.register(
-        prompts, vocabulary=self._vocabulary, choices=likelihood
-      ),
-      task_feature_lengths=self._lengths,
-      batch_size=self._batch_size,
-      mode=mode,
-      columns=(downstream_tasks.QUESTION, downstream_tasks.CHOICE),
-    )
-    if not pathlib.Path(asked.directory, inference.FILE).exists():
-      self._engine.infer(asked)
-    processes.wait(f"{kept} asked")
-    rows = inference.read(asked.directory)
-    if not likelihood:
-      return {row["question"]: row["prediction"] for row in rows}
-    best: dict[int, dict] = {}
-    for row in rows:
-      known = best.setdefault(row["question"], row)
-      if row["score"] > known["score"]:
-        best[row["question"]] = row
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Evaluation:
+  """What is asked of which checkpoints; see `suite`."""
+
+  asking: suite_asking.Network
+  suites: Sequence[AnySuite]
+  checkpoints: Sequence[str]
+  chosen_on: Split
+  reported_on: Split
+  sampling: Mapping[str, int]
+
+  def report(self) -> dict[str, Any]:
+    """What suites.json holds."""
+    asked = [_asked(each) for each in self.suites]
+    identities = {
+      name: suite_asking.identity(name) for name in self.checkpoints
+    }
+    several = len(self.checkpoints) > 1
+    on = {
+      name: self._measured(asked, name, self.chosen_on)
+      for name in self.checkpoints
+      if several
+    }
+    chosen, chosen_by = _choice(on) if several else (self.checkpoints[0], None)
     return {
-      number: prompts[number].question.choices[row["choice"]]
-      for number, row in best.items()
+      "checkpoint": chosen,
+      "checkpoints": identities,
+      "chosen_on": str(self.chosen_on) if several else None,
+      "chosen_by": chosen_by,
+      "reported_on": str(self.reported_on),
+      "validation": {name: row[chosen_by] for name, row in on.items()},
+      "questions": {each.suite.name: each.about() for each in asked},
+      "results": self._measured(asked, chosen, self.reported_on),
+      "commit": cost.commit(),
     }
 
-
-def _metrics(suite: Suite) -> Sequence[str]:
-  return (_ACCURACY,) if suite.how == How.LIKELIHOOD else suite.metrics
-
-
-def _value(metric: str, answer: str | None, wanted: str) -> float:
-  """0 for a question that was longer than the window."""
-  if answer is None:
-    return 0.0
-  if metric == _ACCURACY:
-    return float(answer == wanted)
-  return suite_metrics.METRICS[metric](answer, [wanted])
-
-
-def _table(
-  suites: Sequence[Suite], found: Mapping[str, Any], sampling: dict[str, int]
-) -> dict[str, Any]:
-  first = {
-    each.name: {
-      task: row["values"][_metrics(each)[0]]
-      for task, row in found[each.name].items()
+  def _measured(
+    self, asked: Sequence[Any], checkpoint: str, split: Split
+  ) -> dict[str, Any]:
+    """The table of one checkpoint on one split."""
+    found = {
+      each.suite.name: each.measured(
+        self.asking, checkpoint, split, **self.sampling
+      )
+      for each in asked
     }
-    for each in suites
-  }
-  categories = {each.name: each.category for each in suites}
-  averages = tables.averages(first, categories, **sampling)
-  return {
-    "tasks": {
-      name: {task: _task(row, sampling) for task, row in rows.items()}
+    averaged = {
+      name: [[task.averaged for task in row.values()] for row in rows]
       for name, rows in found.items()
-    },
-    "averages": averages["suites"],
-    **{name: averages[name] for name in averages if name != "suites"},
-  }
+    }
+    categories = {each.name: each.category for each in self.suites}
+    averages = tables.averages(averaged, categories)
+    return {
+      "tasks": {
+        name: {task: t.row() for row in rows for task, t in row.items()}
+        for name, rows in found.items()
+      },
+      "averages": averages.pop("suites"),
+      **averages,
+    }
 
 
-def _task(row: dict[str, Any], sampling: dict[str, int]) -> dict[str, Any]:
-  prompts = row["prompts"]
-  return {
-    **tables.task_row(row["values"], **sampling),
-    "questions": len(prompts),
-    "shots": max(prompt.shots + prompt.dropped for prompt in prompts),
-    "truncated": sum(prompt.dropped > 0 for prompt in prompts),
-    "too_long": sum(prompt.ids is None for prompt in prompts),
-  }
+def _asked(suite: AnySuite) -> Any:
+  if isinstance(suite, benchmarks.Benchmark):
+    return suite_benchmark.Asked(suite)
+  return suite_few_shot.Asked(suite)
 
 
-def _check(suites: Sequence[Suite], checkpoints: Sequence[str]) -> None:
+def _choice(on: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+  """The checkpoint of the highest average, and which average that was."""
+  by = "of_all" if any(row["missing"] for row in on.values()) else "average"
+  return tables.choose({name: row[by]["value"] for name, row in on.items()}), by
+
+
+def _check(suites: Sequence[AnySuite], checkpoints: Sequence[str]) -> None:
   names = [each.name for each in suites]
   for what, given in (("suites", names), ("checkpoints", checkpoints)):
     if not given or isinstance(given, str) or len(set(given)) < len(given):
@@ -242,11 +206,14 @@ def _check(suites: Sequence[Suite], checkpoints: Sequence[str]) -> None:
         f"{what} are {given!r}, expected a list of at least one, each once"
       )
   for each in suites:
-    known = [*suite_metrics.METRICS]
-    if each.how == How.GENERATION and (
-      not each.metrics or set(each.metrics) - set(known)
-    ):
-      raise tables.SuiteError(
-        f"suite {each.name!r}: metrics are {list(each.metrics)}, expected some"
-        f" of {', '.join(known)}"
-      )
+    if isinstance(each, downstream.Suite) and each.how == How.GENERATION:
+      _check_metrics(each)
+
+
+def _check_metrics(suite: downstream.Suite) -> None:
+  known = list(suite_metrics.METRICS)
+  if not suite.metrics or set(suite.metrics) - set(known):
+    raise tables.SuiteError(
+      f"suite {suite.name!r}: metrics are {list(suite.metrics)}, expected some"
+      f" of {', '.join(known)}"
+    )

@@ -33,6 +33,10 @@ class Split(enum.StrEnum):
   TEST = "test"
 
 
+# Which split a question belongs to that stands in several.
+PRECEDENCE = (Split.EXEMPLARS, Split.TEST, Split.VALIDATION)
+
+
 class Question(NamedTuple):
   """One question of a task.
 

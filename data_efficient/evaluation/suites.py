@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of suites: a task's means, macro averages, and their intervals.
+"""Tables of suites: a task's figures, macro averages, and their intervals.
 
 The paper's Average (arXiv 2402.09668, Appendix C) is the macro average of
 MMLU, BBH, Reasoning and QA; each of these is one of its suites, a suite one of
-its tasks. Intervals are 95%: Wilson's where a question is right or wrong, and
-percentiles of bootstrap samples, drawn within each task, for all else.
+its rows, and a row one task or several that count as one. Intervals are 95%:
+Wilson's where a question is right or wrong, and percentiles of bootstrap
+samples, drawn within each task, for all else.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
 
-from data_efficient.data import few_shot
+from data_efficient.data import few_shot, records
 from data_efficient.evaluation import bootstrap
 
 PAPER = ("MMLU", "BBH", "Reasoning", "QA")
@@ -22,6 +24,43 @@ _NORMAL = 1.959963984540054  # its 97.5th percentile
 
 class SuiteError(ValueError):
   """An evaluation that would not be an honest one."""
+
+
+class Figure(NamedTuple):
+  """A metric of a task, or a mean of such.
+
+  Attributes:
+    value: of all questions.
+    interval: 95%; None where a sample has no value.
+    drawn: its value in each bootstrap sample.
+  """
+
+  value: float
+  interval: list[float] | None
+  drawn: Float64[np.ndarray, " b"]
+
+  def row(self) -> dict[str, Any]:
+    """{"value", "interval"}."""
+    return {"value": self.value, "interval": self.interval}
+
+
+class Task(NamedTuple):
+  """What a task came to.
+
+  Attributes:
+    figures: of its metrics.
+    averaged: what counts in averages: one of these, or their mean.
+    counts: of its questions, and of those that were shortened, cut, …
+  """
+
+  figures: dict[str, Figure]
+  averaged: Figure
+  counts: dict[str, int]
+
+  def row(self) -> dict[str, Any]:
+    """Of suites.json."""
+    figures = {name: figure.row() for name, figure in self.figures.items()}
+    return {**figures, **self.counts}
 
 
 def check_splits(*, chosen_on: str, reported_on: str) -> None:
@@ -64,90 +103,78 @@ def wilson(right: int, questions: int) -> list[float]:
   return [max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)]
 
 
-def task_row(
-  values: Mapping[str, Sequence[float]], *, resamples: int, seed: int
-) -> dict[str, Any]:
-  """{metric: {"value", "interval"}} of one task.
+def seed_of(seed: int, suite: str, task: str) -> int:
+  """A seed of its own for each task, so that their samples are independent."""
+  return seed ^ records.fingerprint(f"{suite}\n{task}")
+
+
+def mean_of(values: Sequence[float], *, resamples: int, seed: int) -> Figure:
+  """The mean of what each question got, in [0, 1].
 
   Args:
-    values: metric -> what each question got, in [0, 1].
+    values: of each question.
     resamples: bootstrap samples.
     seed: of these.
+
+  Raises:
+    SuiteError: no question.
   """
-  row = {}
-  for metric, each in values.items():
-    found = np.asarray(each, np.float64)
-    if np.isin(found, (0, 1)).all():
-      interval = wilson(int(found.sum()), len(found))
-    else:
-      drawn = _means(found, resamples=resamples, seed=seed)
-      interval = bootstrap.interval(drawn)
-    row[metric] = {"value": float(found.mean()), "interval": interval}
-  return row
+  found = np.asarray(values, np.float64)
+  if not len(found):
+    raise SuiteError(
+      "a task without questions: bring more records, another split, or leave"
+      " the task out"
+    )
+  drawn = bootstrap.drawn(len(found), resamples=resamples, seed=seed)
+  means = drawn @ found / len(found)
+  if np.isin(found, (0, 1)).all():
+    interval = wilson(int(found.sum()), len(found))
+  else:
+    interval = bootstrap.interval(means)
+  return Figure(float(found.mean()), interval, means)
+
+
+def macro(figures: Sequence[Figure]) -> Figure:
+  """The mean of figures of which each counts the same."""
+  drawn = np.mean([figure.drawn for figure in figures], axis=0)
+  value = float(np.mean([figure.value for figure in figures]))
+  return Figure(value, bootstrap.interval(drawn), drawn)
 
 
 def averages(
-  suites: Mapping[str, Mapping[str, Sequence[float]]],
+  suites: Mapping[str, Sequence[Sequence[Figure]]],
   categories: Mapping[str, str],
-  *,
-  resamples: int,
-  seed: int,
 ) -> dict[str, Any]:
   """Macro averages of suites, categories and the paper's four.
 
   Args:
-    suites: suite -> task -> what each question got by the suite's metric.
+    suites: suite -> rows, of each the figures of its tasks.
     categories: suite -> category.
-    resamples: bootstrap samples.
-    seed: of these.
 
   Returns:
     {"suites", "categories": {name: {"value", "interval"}}, "average": the
     same of `PAPER`, null where "missing" names categories, "of_all": of all
-    categories, which chooses a checkpoint}.
+    categories}.
 
   Raises:
-    SuiteError: a suite without a question.
+    SuiteError: a suite without a task.
   """
-  drawn, exact = {}, {}
-  for number, (name, tasks) in enumerate(suites.items()):
-    if not tasks or not all(len(each) for each in tasks.values()):
-      raise SuiteError(f"suite {name!r}: a task without questions")
-    means = [
-      _means(
-        np.asarray(each), resamples=resamples, seed=seed + 1000 * number + t
-      )
-      for t, each in enumerate(tasks.values())
-    ]
-    drawn[name] = np.mean(means, axis=0)
-    exact[name] = float(np.mean([np.mean(each) for each in tasks.values()]))
-  members: dict[str, list[str]] = {}
-  for name in suites:
-    members.setdefault(categories[name], []).append(name)
-
-  def mean(of: Mapping[str, Any], names: Sequence[str]) -> Any:
-    return np.mean([of[name] for name in names], axis=0)
-
-  drawn_by = {c: mean(drawn, names) for c, names in members.items()}
-  exact_by = {c: float(mean(exact, names)) for c, names in members.items()}
-  missing = [name for name in PAPER if name not in members]
-
-  def average(names: Sequence[str]) -> dict[str, Any]:
-    return _row(float(mean(exact_by, names)), mean(drawn_by, names))
-
+  by_suite: dict[str, Figure] = {}
+  members: dict[str, list[Figure]] = {}
+  for name, rows in suites.items():
+    if not rows:
+      raise SuiteError(f"suite {name!r} has no task")
+    by_suite[name] = macro([macro(row) for row in rows])
+    members.setdefault(categories[name], []).append(by_suite[name])
+  by_category = {name: macro(found) for name, found in members.items()}
+  missing = [name for name in PAPER if name not in by_category]
+  average: dict[str, Any] = {"value": None, "interval": None}
+  if not missing:
+    average = macro([by_category[name] for name in PAPER]).row()
   return {
-    "suites": {name: _row(exact[name], drawn[name]) for name in suites},
-    "categories": {c: _row(exact_by[c], drawn_by[c]) for c in members},
-    "average": {"value": None, "interval": None} if missing else average(PAPER),
+    "suites": {name: figure.row() for name, figure in by_suite.items()},
+    "categories": {name: figure.row() for name, figure in by_category.items()},
+    "average": average,
     "missing": missing,
-    "of_all": average(list(members)),
+    "of_all": macro(list(by_category.values())).row(),
   }
-
-
-def _row(value: float, drawn: np.ndarray) -> dict[str, Any]:
-  return {"value": value, "interval": bootstrap.interval(drawn)}
-
-
-def _means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
-  weights = bootstrap.drawn(len(values), resamples=resamples, seed=seed)
-  return weights @ values / len(values)

@@ -125,6 +125,18 @@ def load_parameters(
   )
 
 
+def latest(directory: str | pathlib.Path) -> pathlib.Path:
+  """What `load_parameters` reads: the last of numbered checkpoints, or this.
+
+  Raises:
+    CheckpointError: no such directory.
+  """
+  directory = pathlib.Path(directory).absolute()
+  if not directory.is_dir():
+    raise CheckpointError(f"{directory}: no such checkpoint directory")
+  return _roots(directory)[-1]
+
+
 def _load_orbax(
   item: _Item, *, config: networks.Network, shardings: Any, dtypes: Any
 ) -> networks.Parameters:

@@ -4,12 +4,18 @@
 import dataclasses
 import json
 import random
+import shutil
 
 import pytest
 
 from data_efficient import gin_config
-from data_efficient.cli import suite
-from data_efficient.data import downstream, downstream_tasks, few_shot
+from data_efficient.cli import suite, suite_asking
+from data_efficient.data import (
+  artifacts,
+  downstream,
+  downstream_tasks,
+  few_shot,
+)
 from data_efficient.data.few_shot import Split
 from data_efficient.evaluation import suites as tables
 from data_efficient.training import inference, local, optimizers
@@ -123,7 +129,10 @@ def test_a_trained_network_is_chosen_and_reported(asked, tmp_path, capsys):
 
 
 class _First:
-  """Likes the first choice most, and counts what it is asked."""
+  """Likes the first choice most; its predictions have eight tokens."""
+
+  def __init__(self, token=1):
+    self.token = token
 
   def infer(self, asked):
     import seqio
@@ -135,6 +144,7 @@ class _First:
         {
           **{name: int(row[name]) for name in asked.columns},
           **{"score": -float(row["choice"]), "prediction": "A"},
+          "prediction_tokens": [self.token] * 8,
         }
       )
       for row in dataset.as_numpy_iterator()
@@ -143,7 +153,7 @@ class _First:
 
 
 def test_truncated_and_too_long_prompts_are_counted(asked, tmp_path):
-  changes = {"engine": _First(), "checkpoints": ["only"]}
+  changes = {"engine": _First(), "checkpoints": asked["checkpoints"][:1]}
   for inputs, truncated, too_long in ((4000, False, False), (4, True, True)):
     lengths = {"inputs": inputs, "targets": 8}
     directory = tmp_path / str(inputs)
@@ -160,6 +170,93 @@ def test_truncated_and_too_long_prompts_are_counted(asked, tmp_path):
     # Half of the answers are A; what could not be asked is wrong.
     value = row["accuracy"]["value"]
     assert value == 0 if too_long else 0.3 < value < 0.7
+
+
+def _report(directory, asked, **changes):
+  suite.suite(directory=str(directory), **asked | changes)
+  return json.loads((directory / suite.FILE).read_text())
+
+
+def test_answers_without_an_end_are_counted(asked, tmp_path):
+  # Eight tokens are all that there is room for; 1 is the end of a sequence.
+  for token, cut in ((5, True), (1, False)):
+    changes = {"engine": _First(token), "checkpoints": asked["checkpoints"][:1]}
+    found = _report(tmp_path / str(token), asked, **changes)
+    row = found["results"]["tasks"]["open"]["open"]
+    assert row["cut"] == cut * row["questions"]
+    assert found["results"]["tasks"]["choice"]["choice"]["cut"] == 0
+
+
+class _Switched:
+  """Knows all answers of one split and none of the other, by checkpoint."""
+
+  def __init__(self, right):
+    self.right, self.asked = right, []
+
+  def infer(self, wanted):
+    import seqio
+
+    split = "validation" if "_validation_" in wanted.directory else "test"
+    self.asked.append((wanted.checkpoint, split))
+    task = seqio.get_mixture_or_task(wanted.task)
+    lines = []
+    for row in task.source.get_dataset("train", shuffle=False):
+      text = task.output_features["targets"].vocabulary.decode(
+        [int(token) for token in row["targets"] if token > 1]
+      )
+      knows = self.right[wanted.checkpoint] == split
+      found = {name: int(row[name]) for name in wanted.columns}
+      found |= {"prediction": text if knows else "?", "prediction_tokens": [1]}
+      lines.append(json.dumps(found))
+    inference.keep(wanted, "\n".join(lines).encode())
+
+
+def test_another_checkpoint_at_the_same_path_is_asked_anew(
+  asked, tmp_path, capsys
+):
+  raw, trained = asked["checkpoints"]
+  path = tmp_path / "run"
+  shutil.copytree(raw, path)
+  engine = _Switched({str(path): "test"})
+  few = {"engine": engine, "suites": asked["suites"][1:]}
+  few["checkpoints"] = [str(path)]
+  found = _report(tmp_path / "found", asked, **few)
+  assert found["checkpoints"] == {str(path): suite_asking.identity(raw)}
+  shutil.rmtree(path)
+  shutil.copytree(trained, path)
+  with pytest.raises(artifacts.ArtifactError, match="has changed since"):
+    _report(tmp_path / "found", asked, **few)
+  # Interrupted before the report was written: no old answer is taken.
+  (tmp_path / "found" / suite.FILE).unlink()
+  found = _report(tmp_path / "found", asked, **few)
+  assert found["checkpoints"] == {str(path): suite_asking.identity(trained)}
+  assert len(engine.asked) == 2
+  shutil.rmtree(path)
+  _report(tmp_path / "found", asked, **few)
+  assert "done before" in capsys.readouterr().out
+
+
+def test_a_checkpoint_is_never_chosen_on_what_is_reported(asked, tmp_path):
+  first, second = asked["checkpoints"]
+  engine = _Switched({first: "validation", second: "test"})
+  changes = {"engine": engine, "suites": asked["suites"][1:]}
+  found = _report(tmp_path, asked, **changes)
+  # The second is the best on what is reported, and is not taken.
+  assert found["checkpoint"] == first
+  assert (found["chosen_on"], found["reported_on"]) == ("validation", "test")
+  assert [row["value"] for row in found["validation"].values()] == [1, 0]
+  assert found["results"]["averages"]["open"]["value"] == 0
+  assert engine.asked == [
+    *((first, "validation"), (second, "validation"), (first, "test"))
+  ]
+
+
+def test_the_paper_s_average_chooses_where_all_of_it_is_asked():
+  row = {"average": {"value": 0.2}, "of_all": {"value": 0.9}, "missing": []}
+  other = {"average": {"value": 0.3}, "of_all": {"value": 0.1}, "missing": []}
+  assert suite._choice({"a": row, "b": other}) == ("b", "average")
+  on = {"a": {**row, "missing": ["QA"]}, "b": {**other, "missing": ["QA"]}}
+  assert suite._choice(on) == ("a", "of_all")
 
 
 def test_real_files_are_asked(asked, shared, tmp_path):
@@ -183,6 +280,7 @@ def test_real_files_are_asked(asked, shared, tmp_path):
 
 def test_what_cannot_be_asked_is_refused(asked, tmp_path):
   for changes, message in (
+    ({"task_feature_lengths": {"inputs": 64, "targets": 1}}, "raise TARGETS"),
     ({"chosen_on": "test"}, "chosen on 'test', which is reported"),
     ({"checkpoints": []}, "checkpoints are"),
     ({"suites": asked["suites"] * 2}, "each once"),

@@ -20,6 +20,17 @@ def test_wilson_is_as_scipy_has_it(right, questions):
   assert suites.wilson(right, questions) == pytest.approx(theirs, abs=1e-12)
 
 
+def _rows(answers):
+  """Every task a row of its own."""
+  return {
+    name: [
+      [suites.mean_of(v, **SAMPLING | {"seed": suites.seed_of(0, name, task)})]
+      for task, v in tasks.items()
+    ]
+    for name, tasks in answers.items()
+  }
+
+
 def test_macro_averages_weigh_tasks_and_suites_not_questions():
   answers = {
     "MMLU": {"a": [1.0] * 90, "b": [0.0] * 10},
@@ -33,7 +44,7 @@ def test_macro_averages_weigh_tasks_and_suites_not_questions():
     **{"MMLU": "MMLU", "BBH": "BBH", "ARC": "QA", "SQuAD": "SQuAD"},
     **{"GSM8K": "Reasoning", "SVAMP": "Reasoning"},
   }
-  found = suites.averages(answers, categories, **SAMPLING)
+  found = suites.averages(_rows(answers), categories)
   values = {c: row["value"] for c, row in found["categories"].items()}
   assert values == {
     **{"MMLU": 0.5, "BBH": 1, "Reasoning": 0.5, "QA": 0.5, "SQuAD": 0.25}
@@ -43,15 +54,27 @@ def test_macro_averages_weigh_tasks_and_suites_not_questions():
   assert found["of_all"]["value"] == pytest.approx(2.75 / 5)
   assert found["missing"] == []
   less = {name: answers[name] for name in ("MMLU", "BBH")}
-  found = suites.averages(less, categories, **SAMPLING)
+  found = suites.averages(_rows(less), categories)
   assert found["average"]["value"] is None
   assert found["missing"] == ["Reasoning", "QA"]
+
+
+def test_tasks_of_a_row_count_as_one():
+  one, half, none = (
+    suites.mean_of(v, **SAMPLING) for v in ([1.0], [1.0, 0.0], [0.0])
+  )
+  found = suites.averages({"x": [[one, half], [none]]}, {"x": "x"})
+  assert found["suites"]["x"]["value"] == 0.375
 
 
 def test_the_interval_of_an_average_is_that_of_its_tasks():
   chooser = np.random.default_rng(0)
   tasks = {str(n): chooser.random(50).round().tolist() for n in range(4)}
-  found = suites.averages({"x": tasks}, {"x": "x"}, resamples=4000, seed=0)
+  figures = [
+    suites.mean_of(v, resamples=4000, seed=suites.seed_of(0, "x", name))
+    for name, v in tasks.items()
+  ]
+  found = suites.averages({"x": [[each] for each in figures]}, {"x": "x"})
   low, high = found["suites"]["x"]["interval"]
   variances = [np.var(each) / len(each) for each in tasks.values()]
   width = 2 * 1.96 * np.sqrt(sum(variances)) / 4
@@ -59,13 +82,12 @@ def test_the_interval_of_an_average_is_that_of_its_tasks():
   assert low < found["suites"]["x"]["value"] < high
 
 
-def test_rows_of_tasks():
-  row = suites.task_row(
-    {"em": [1.0, 0.0, 0.0], "f1": [1.0, 0.5, 0.0]}, **SAMPLING
-  )
-  assert row["em"] == {"value": 1 / 3, "interval": suites.wilson(1, 3)}
-  assert row["f1"]["value"] == 0.5
-  assert row["f1"]["interval"][0] < 0.5 < row["f1"]["interval"][1]
+def test_means_of_questions():
+  found = suites.mean_of([1.0, 0.0, 0.0], **SAMPLING)
+  assert found.row() == {"value": 1 / 3, "interval": suites.wilson(1, 3)}
+  found = suites.mean_of([1.0, 0.5, 0.0], **SAMPLING)
+  assert found.value == 0.5
+  assert found.interval[0] < 0.5 < found.interval[1]
 
 
 def test_what_would_not_be_honest_is_refused():
@@ -82,9 +104,10 @@ def test_what_would_not_be_honest_is_refused():
     (lambda: suites.choose({"a": float("nan")}), "no checkpoint can be"),
     (lambda: suites.choose({}), "there is none"),
     (
-      lambda: suites.averages({"x": {"t": []}}, {"x": "x"}, **SAMPLING),
+      lambda: suites.mean_of([], **SAMPLING),
       "a task without questions",
     ),
+    (lambda: suites.averages({"x": []}, {"x": "x"}), "'x' has no task"),
   ):
     with pytest.raises(suites.SuiteError, match=message):
       call()
