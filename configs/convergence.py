@@ -13,25 +13,17 @@ from configs import chains
 from data_efficient.cli.jobs import Job
 
 
-def jobs(
-  *,
-  corpus: str,
-  vocabulary: str,
-  judge: str,
-  engine: str = "t5x",
-  steps: int = 1_000_000,
-  output: str = "out/convergence",
-) -> list[Job]:
-  """Full, Random and Ask-LLM; arguments as in configs/paper_grid.py."""
-  return chains.paper(
-    corpus=corpus,
-    vocabulary=vocabulary,
-    output=output,
-    engine=engine,
+def jobs(*, paper: chains.Paper, judge: str) -> list[Job]:
+  """Full, Random and Ask-LLM.
+
+  Args:
+    paper: corpus, vocabulary, engine, steps, output.
+    judge: directory of Flan-T5-XL.
+  """
+  return paper.jobs(
     sizes=("large",),
     SAMPLERS=("ask_llm_xl",),
     ASK_LLM_XL_CHECKPOINT=judge,
-    STEPS=int(steps),
     BUDGETS=(0.6,),
     SEEDS=(0, 1, 2),
   )

@@ -12,32 +12,14 @@ from configs import chains
 from data_efficient.cli.jobs import Job
 
 
-def jobs(
-  *,
-  corpus: str = "installed",
-  steps: int = 400,
-  output: str = "out/installed_text",
-) -> list[Job]:
+def jobs(*, laptop: chains.Laptop) -> list[Job]:
   """The comparison.
 
   Args:
-    corpus: "installed", or a glob of files.
-    steps: of each run.
-    output: directory of everything.
+    laptop: corpus, steps, output.
   """
-  files, bindings = [], {}
-  if corpus != "installed":
-    files, bindings = [chains.FILES], {"FILES": corpus}
-  return chains.planned(
-    ["gin/runs/quickstart.gin", *files],
-    {
-      "SAMPLERS": ("density", "ask_llm", "quality_coverage"),
-      "STEPS": int(steps),
-      "BUDGETS": (0.4, 0.6),
-      "SEEDS": (0, 1, 2),
-      "OUTPUT": output,
-      **bindings,
-      "COMMAND": "python -m launch.local configs/installed_text.py "
-      f"--corpus={corpus!r} --steps={steps} --output={output}",
-    },
+  return laptop.jobs(
+    SAMPLERS=("density", "ask_llm", "quality_coverage"),
+    BUDGETS=(0.4, 0.6),
+    SEEDS=(0, 1, 2),
   )

@@ -15,32 +15,22 @@ from data_efficient.cli.jobs import Job
 SIZES = ("small", "base", "large", "xl", "xxl")
 
 
-def jobs(
-  *,
-  corpus: str,
-  vocabulary: str,
-  judges: str,
-  engine: str = "t5x",
-  steps: int = 1_000_000,
-  output: str = "out/judge_size",
-) -> list[Job]:
-  """Arguments as in configs/paper_grid.py.
+def jobs(*, paper: chains.Paper, judges: str) -> list[Job]:
+  """Judges x models.
 
-  `judges` has the folders flan-t5-small, …, flan-t5-xxl.
+  Args:
+    paper: corpus, vocabulary, engine, steps, output.
+    judges: directory with the folders flan-t5-small, …, flan-t5-xxl.
   """
   checkpoints = {
     f"ASK_LLM_{size.upper()}_CHECKPOINT": f"{judges}/flan-t5-{size}"
     for size in SIZES
   }
-  return chains.paper(
-    corpus=corpus,
-    vocabulary=vocabulary,
-    output=output,
-    engine=engine,
+  return paper.jobs(
     sizes=("small", "large"),
     SAMPLERS=tuple(f"ask_llm_{size}" for size in SIZES),
-    STEPS=int(steps),
     BUDGETS=(0.6,),
     SEEDS=(0,),
+    COMPARED_SEEDS=(0,),
     **checkpoints,
   )

@@ -9,28 +9,39 @@ One sampler beside Full and Random, one seed. The paper has nothing of the kind.
 from configs import chains
 from data_efficient.cli.jobs import Job
 
+_SIZES = {"tiny": ("gin/runs/smoke.gin",), "quickstart": ()}
+
+
+class SizeError(ValueError):
+  """A size that there is not."""
+
 
 def jobs(
   *,
+  output: str,
   corpus: str,
-  sizes: str = "",
-  output: str = "out/smoke",
+  size: str = "tiny",
+  samplers: str = "quality_classifier",
+  steps: int = 4,
 ) -> list[Job]:
   """Score, select, train, evaluate, report.
 
   Args:
-    corpus: a glob of files.
-    sizes: a gin file that may shrink networks and vocabulary further.
     output: directory of everything.
+    corpus: a glob of files.
+    size: of networks and vocabulary: tiny, or quickstart.
+    samplers: names, with blanks between.
+    steps: of each run.
+
+  Raises:
+    SizeError: another size.
   """
-  return chains.planned(
-    ["gin/runs/quickstart.gin", chains.FILES, *filter(None, [sizes])],
-    {
-      "FILES": corpus,
-      "OUTPUT": output,
-      "SAMPLERS": ("quality_classifier",),
-      "STEPS": 4,
-      "BUDGETS": (0.4,),
-      "SEEDS": (0,),
-    },
+  if size not in _SIZES:
+    raise SizeError(f"--size={size}: expected one of {', '.join(_SIZES)}")
+  return chains.Laptop(output=output, corpus=corpus, steps=steps).jobs(
+    *_SIZES[size],
+    SAMPLERS=samplers,
+    BUDGETS=(0.4,),
+    SEEDS=(0,),
+    COMPARED_SEEDS=(0,),
   )

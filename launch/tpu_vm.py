@@ -1,178 +1,177 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the jobs of a config on a TPU VM slice, every worker the same command.
+"""Runs the jobs of a config on a TPU VM slice, one after another.
 
   python -m launch.tpu_vm configs/NAME.py [--NAME=VALUE …] --slice=NAME \
-    --zone=us-central2-b --accelerator=v4-32 --runtime=tpu-ubuntu2204-base
+    --zone=us-central2-b --accelerator=v4-32 --setup='git clone … && …'
 
-Of a slice that is preempted a new one is made, and the job resumes there. The
-config's `output` must be where all workers and later slices can read it; the
-repository and its environment are in --directory on every worker.
+Verbs that compute get the same command on every worker; the others, which read
+and write files, run on the first. A slice that is preempted is made anew, set
+up, and the job goes on there; at the end it is deleted. The config's `output`
+must be where all workers and later slices can read it, such as NFS; --setup
+must leave the repository in --directory of every worker, with its environment.
 """
 
-import dataclasses
+import argparse
 import pathlib
 import shlex
-import subprocess
+import shutil
 import sys
-import time
+import threading
 from collections.abc import Sequence
 
+from data_efficient.cli import attempts, jobs
 from data_efficient.cli import job as job_files
-from data_efficient.cli import jobs
-from launch import configs
+from launch import command_lines, slices
 
-_GONE = ("SUSPENDED", "SUSPENDING", "FAILED", "DELETING")
-_POLL_SECONDS = 10
+_SSH_FAILED = 255
 
 
-class SliceError(ValueError):
-  """A slice that cannot be had."""
+class OnSlice:
+  """Every job is run on the one slice."""
+
+  def __init__(self, keeper: slices.Keeper):
+    """Of the slice's keeper."""
+    self._keeper = keeper
+
+  def slots(self, workers: int) -> list[attempts.Cores]:
+    """One at a time: each job has the whole slice."""
+    del workers
+    return [()]
+
+  def start(
+    self, job: job_files.Job, place: attempts.Place
+  ) -> attempts.Attempt:
+    """Waits for the slice and runs the job there, in a thread."""
+    return _Attempt(job, place.log, self._keeper)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Slice:
-  """A queued resource with one node of the same name."""
+class _Attempt:
+  def __init__(
+    self, job: job_files.Job, log: pathlib.Path, keeper: slices.Keeper
+  ):
+    self._log = log
+    self._keeper = keeper
+    self._argv = keeper.slice.run(job)
+    self._stopped = threading.Event()
+    self._process: attempts.Process | None = None
+    self._code = 1
+    self._words = "the launcher failed"
+    self._thread = threading.Thread(target=self._follow, daemon=True)
+    self._thread.start()
 
-  name: str
-  zone: str
-  accelerator: str
-  runtime: str
-  directory: str
+  def _follow(self) -> None:
+    try:
+      self._code = self._run()
+      self._words = f"exit {self._code}"
+      if self._code == _SSH_FAILED:
+        name = self._keeper.slice.name
+        self._words += f": the ssh hosts of {name} do not answer"
+    except slices.SliceRefused as error:
+      self._code, self._words = job_files.MISTAKE, str(error)
+    except slices.SliceError as error:
+      self._words = str(error)
 
-  def __post_init__(self):
-    """Raises SliceError for TPU v2 and v3."""
-    if self.accelerator.startswith(("v2-", "v3-")):
-      raise SliceError(
-        f"--accelerator={self.accelerator}: v4 and newer only; v2 and v3 are "
-        "for Vertex AI by XManager"
-      )
+  def _run(self) -> int:
+    """Its exit code on a slice that was there till its end."""
+    while True:
+      self._keeper.have(self._stopped, self._log)
+      self._process = attempts.Process(self._argv, self._log, (), {})
+      code = self._process.wait()
+      if not code or self._stopped.is_set() or self._keeper.is_active():
+        return code
+      with self._log.open("a") as stream:
+        stream.write("the slice was preempted; the job goes on on a new one\n")
 
-  def _gcloud(self, verb: str, *words: str) -> list[str]:
-    begin = ["gcloud", "compute", "tpus", "queued-resources", verb, self.name]
-    return [*begin, f"--zone={self.zone}", *words]
+  def poll(self) -> int | None:
+    return None if self._thread.is_alive() else self._code
 
-  def create(self) -> list[str]:
-    """Asks for the slice."""
-    return self._gcloud(
-      "create",
-      f"--node-id={self.name}",
-      f"--accelerator-type={self.accelerator}",
-      f"--runtime-version={self.runtime}",
-    )
+  def outcome(self) -> str:
+    return self._words
 
-  def describe(self) -> list[str]:
-    """Prints its state."""
-    return self._gcloud("describe", "--format=value(state.state)")
+  def terminate(self) -> None:
+    self._stopped.set()
+    if self._process:
+      self._process.terminate()
 
-  def delete(self) -> list[str]:
-    """Gives it back."""
-    return self._gcloud("delete", "--force", "--quiet")
-
-  def ssh(self, job: jobs.Job) -> list[str]:
-    """One job, on every worker."""
-    remote = shlex.join(["cd", self.directory])
-    command = f"{remote} && {job.command()}"
-    return self._gcloud("ssh", "--worker=all", f"--command={command}")
-
-
-def run(found: Sequence[jobs.Job], where: Slice, root: pathlib.Path) -> None:
-  """One job after another; done/ and logs/ are in `root`.
-
-  Raises:
-    JobError: jobs failed; those that do not need them were run.
-    SliceError: gcloud refused the slice.
-  """
-  for name in ("logs", "done"):
-    (root / name).mkdir(parents=True, exist_ok=True)
-  # What they leave is not on this machine.
-  far = [dataclasses.replace(job, leaves=()) for job in found]
-  waiting = {j.name: j for j in far if not job_files.is_done(j, root)}
-  failures = job_files.Failures()
-  while waiting:
-    job = waiting.pop(next(iter(waiting)))
-    log = root / "logs" / f"{job.name}.log"
-    code, attempts = _tried(job, where, log)
-    if code:
-      outcome = f"exit {code}"
-      if code == 255:
-        outcome += f": the ssh hosts of {where.name} do not answer"
-      failures.add(job, waiting, outcome, log, attempts)
-    else:
-      job_files.mark_done(job, root)
-  failures.check()
+  def kill(self) -> None:
+    if self._process:
+      self._process.kill()
 
 
-def _tried(job: jobs.Job, where: Slice, log: pathlib.Path) -> tuple[int, int]:
-  """Exit code of the last attempt, and how many there were."""
-  log.write_text("")
-  attempts = 0
-  code = None
-  while code not in (0, job_files.MISTAKE) and attempts < job_files.ATTEMPTS:
-    attempts += 1
-    _have(where)
-    with log.open("a") as stream:
-      code = subprocess.run(
-        where.ssh(job), stdout=stream, stderr=subprocess.STDOUT, check=False
-      ).returncode
-  return code, attempts
-
-
-def _have(where: Slice) -> None:
-  """Waits until the slice is active; makes it where it is not there."""
-  while (state := _state(where)) != "ACTIVE":
-    if state in _GONE:
-      _call(where.delete())
-    if not state or state in _GONE:
-      _call(where.create())
-    else:
-      time.sleep(_POLL_SECONDS)
-
-
-def _state(where: Slice) -> str:
-  """Its state; empty where there is no such slice."""
-  ended = subprocess.run(
-    where.describe(), capture_output=True, text=True, check=False
+def _arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument("--slice", default="data-efficient")
+  parser.add_argument("--zone", default="us-central2-b")
+  parser.add_argument("--accelerator", default="v4-8")
+  parser.add_argument("--runtime", default="", help="default: by accelerator")
+  parser.add_argument("--spot", action="store_true", help="preemptible")
+  parser.add_argument("--directory", default="data-efficient")
+  parser.add_argument("--python", default=".venv/bin/python")
+  parser.add_argument(
+    "--setup", default="", help="on every worker of a new slice"
   )
-  return "" if ended.returncode else ended.stdout.strip()
+  parser.add_argument(
+    "--wait_hours", type=float, default=24.0, help="for a slice"
+  )
+  parser.add_argument(
+    "--keep", action="store_true", help="the slice, at the end"
+  )
 
 
-def _call(argv: list[str]) -> None:
-  ended = subprocess.run(argv, capture_output=True, text=True, check=False)
-  if ended.returncode:
-    raise SliceError(f"{shlex.join(argv)}: {ended.stderr.strip()}")
+def _slice(options: command_lines.Options) -> slices.Slice:
+  return slices.Slice(
+    name=options.slice,
+    zone=options.zone,
+    accelerator=options.accelerator,
+    runtime=options.runtime,
+    spot=options.spot,
+    directory=options.directory,
+    python=options.python,
+  )
+
+
+def _commands(
+  options: command_lines.Options, found: Sequence[jobs.Job]
+) -> list[str]:
+  where = _slice(options)
+  argvs = [where.create(), where.describe()]
+  argvs += [where.ssh(options.setup)] if options.setup else []
+  argvs += [where.run(job) for job in found]
+  argvs += [] if options.keep else [where.delete()]
+  return [shlex.join(argv) for argv in argvs]
+
+
+def _run(options: command_lines.Options, found: Sequence[jobs.Job]) -> None:
+  where = _slice(options)
+  if not shutil.which("gcloud"):
+    raise slices.SliceError(
+      "gcloud is not installed: see https://cloud.google.com/sdk/docs/install"
+    )
+  keeper = slices.Keeper(
+    where, setup=options.setup, patience=options.wait_hours * 3600
+  )
+  root = pathlib.Path("out/launch", options.slice, options.config.stem)
+  try:
+    jobs.run(
+      job_files.elsewhere(found),
+      directory=str(root),
+      workers=1,
+      runner=OnSlice(keeper),
+    )
+  finally:
+    if not options.keep:
+      keeper.give_back()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
   """The exit code: 2 for a mistake of the user's, or a job that failed."""
-  parser = configs.parser("tpu_vm", __doc__)
-  parser.add_argument("--slice", default="data-efficient")
-  parser.add_argument("--zone", default="us-central2-b")
-  parser.add_argument("--accelerator", default="v4-8")
-  parser.add_argument("--runtime", default="tpu-ubuntu2204-base")
-  parser.add_argument("--directory", default="data-efficient")
-  options, rest = parser.parse_known_args(argv)
-  try:
-    found = configs.load(options.config, rest)
-    where = Slice(
-      name=options.slice,
-      zone=options.zone,
-      accelerator=options.accelerator,
-      runtime=options.runtime,
-      directory=options.directory,
-    )
-    if options.dry_run:
-      commands = [where.create(), where.describe(), *map(where.ssh, found)]
-      print("\n".join(map(shlex.join, commands)))
-    else:
-      root = pathlib.Path("out/launch", options.slice, options.config.stem)
-      run(found, where, root)
-  except FileNotFoundError as error:
-    print(f"{error.filename} is not installed", file=sys.stderr)
-    return 2
-  except ValueError as error:
-    print(f"{options.config}: {error}", file=sys.stderr)
-    return 2
-  return 0
+  launcher = command_lines.Launcher(
+    name="tpu_vm",
+    description=__doc__,
+    add_arguments=_arguments,
+    commands=_commands,
+    run=_run,
+  )
+  return command_lines.main(launcher, argv)
 
 
 if __name__ == "__main__":
