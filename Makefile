@@ -32,7 +32,7 @@ COMMAND = make quickstart RUN=$(RUN) OUTPUT=$(OUTPUT)$(if $(CORPUS), \
   $(ENCODER), ENCODER=$(ENCODER))$(if $(SAMPLERS), \
   SAMPLERS="$(SAMPLERS)")$(foreach name,$(CHECKPOINTS), $(name)=$($(name)))
 
-.PHONY: quickstart test lint parity faults tpu t5x beam suites benchmark clean
+.PHONY: quickstart test lint parity faults tpu t5x beam suites xm benchmark clean
 
 quickstart: $(VENV)/core
 	$(BIN)/python -m data_efficient quickstart --gin_file=$(RUN) \
@@ -87,6 +87,11 @@ suites: $(VENV)/suites
 	  tests/evaluation/suite_metrics_test.py tests/evaluation/suites_test.py \
 	  tests/cli/suite_test.py
 
+# XManager's local scheduler runs the smoke config, without Docker; what would be
+# submitted to Vertex AI.
+xm: $(VENV)/xm
+	$(BIN)/python -m pytest tests/xm
+
 # T5X at its pinned commit, beside our pins: its own setup.py would replace
 # them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.
 T5X_COMMIT := cc342d419ec3e3e9c4bf1df33c82330cafdc1e16
@@ -114,6 +119,10 @@ $(VENV)/test: $(VENV)/core $(PINS)
 
 $(VENV)/beam: $(VENV)/test $(PINS)
 	$(PIP) --editable '.[beam]'
+	touch $@
+
+$(VENV)/xm: $(VENV)/test $(PINS)
+	$(PIP) --editable '.[xm]'
 	touch $@
 
 $(VENV)/suites: $(VENV)/test $(PINS)
