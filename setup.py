@@ -61,6 +61,7 @@ setuptools.setup(
       "beartype",
       "grain",
       "hypothesis",
+      "markdown-it-py",
       "pytest",
       "pytest-xdist",
       "ruff",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb `report`: results.json and examples to one page."""
+"""The verb `report`: results.json and examples to one page, and its tables."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from data_efficient.cli import examples
 from data_efficient.data import artifacts, prepared
-from data_efficient.evaluation import figures, page
+from data_efficient.evaluation import figures, latex, markdown, page
 
 
 def report(
@@ -17,7 +17,10 @@ def report(
   samplers: Sequence[str] | None,
   scores: Mapping[str, str],
 ) -> None:
-  """Writes index.html, and its main curve as hq_loss.svg, from results.json.
+  """Writes index.html, report.md and report.tex from results.json.
+
+  The first has everything in one file; Markdown has its sentences and tables,
+  LaTeX its tables; hq_loss.svg is its main curve by itself.
 
   Args:
     corpus: where the examples' text is read.
@@ -37,6 +40,9 @@ def report(
     ) from error
   text = page.render(results, examples.collect(corpus, root, samplers, scores))
   artifacts.atomic_write(root / "index.html", text.encode())
+  markdown_text = markdown.render(results)
+  artifacts.atomic_write(root / "report.md", markdown_text.encode())
+  artifacts.atomic_write(root / "report.tex", latex.render(results).encode())
   curves = figures.picture(results, "hq_loss")
   artifacts.atomic_write(root / "hq_loss.svg", curves.encode())
   print(root / "index.html")

@@ -61,7 +61,7 @@ def bands(results: Mapping, loss: str) -> list[Band]:
     colour = names.colour_class(key[0])
     found.append(
       Band(
-        label=names.label(*key, budgets=budgets),
+        label=svg.clipped(names.label(*key, budgets=budgets)),
         colour=colour,
         stroke=strokes[colour],
         steps=steps,
@@ -87,12 +87,17 @@ def _common(
   return np.asarray(steps, np.int64), np.asarray(losses, np.float64)
 
 
-def loss_curves(results: Mapping, loss: str) -> Html:
-  """Loss against steps: a line a sampler, its seeds as a band, Full dashed."""
+def loss_curves(results: Mapping, loss: str, *, suffix: str = "") -> Html:
+  """Loss against steps: a line a sampler, its seeds as a band, Full dashed.
+
+  `suffix` makes names of elements unique where a page has several such figures.
+  """
   found = bands(results, loss)
   caption = _caption(loss, results["target"][loss], len(found))
   return svg.figure(
-    *_curves(results, loss, found), **_frame_facts(loss, found), caption=caption
+    *_curves(results, loss, found, suffix),
+    **_frame_facts(loss, found, suffix),
+    caption=caption,
   )
 
 
@@ -100,7 +105,9 @@ def picture(results: Mapping, loss: str) -> str:
   """The same curves as an SVG file that stands alone."""
   found = bands(results, loss)
   drawing = svg.drawing(
-    *_curves(results, loss, found), **_frame_facts(loss, found), css=style.CSS
+    *_curves(results, loss, found, ""),
+    **_frame_facts(loss, found, ""),
+    css=style.CSS,
   )
   return f"{drawing}\n"
 
@@ -110,22 +117,24 @@ def _bottom(found: Sequence[Band]) -> float:
   return _TOP + max(_PLOT, _GAP * (len(found) - 1))
 
 
-def _frame_facts(loss: str, found: Sequence[Band]) -> dict:
+def _frame_facts(loss: str, found: Sequence[Band], suffix: str) -> dict:
   return {
     "height": _bottom(found) + 42,
     "title": f"The {TITLES[loss]} along training",
-    "key": loss.replace("_", "-"),
+    "key": f"{loss.replace('_', '-')}{suffix}",
   }
 
 
-def _curves(results: Mapping, loss: str, found: Sequence[Band]) -> list[Html]:
+def _curves(
+  results: Mapping, loss: str, found: Sequence[Band], suffix: str
+) -> list[Html]:
   target = results["target"][loss]
   low, high = _frame(found, target)
   longest = max((len(band.label) for band in found), default=0)
   right = 14 + _sample(found) + 7.2 * longest
   x = svg.Scale(0.0, float(results["steps"]), 40.0, svg.WIDTH - right)
   y = svg.Scale(low, high, _bottom(found), _TOP)
-  key = loss.replace("_", "-")
+  key = f"{loss.replace('_', '-')}{suffix}"
   marks = svg.axes(x, y, x_title="training steps", y_title="loss, nats a token")
   marks.append(_clip(x, y, key))
   shaded = found if len(found) <= _BANDS else ()

@@ -9,12 +9,16 @@ from data_efficient.evaluation import comparison, figures, names, svg
 from data_efficient.evaluation.markup import Html, element
 
 
-def final_losses(results: Mapping, loss: str) -> Html:
-  """Final loss of each sampler: a dot a seed, the mean, its 95% interval."""
+def final_losses(results: Mapping, loss: str, *, suffix: str = "") -> Html:
+  """Final loss of each sampler: a dot a seed, the mean, its 95% interval.
+
+  `suffix` makes names of elements unique where a page has several such figures.
+  """
   samplers = results["samplers"]
   budgets = names.count_budgets(samplers)
   labels = [
-    names.label(s["sampler"], s["budget"], budgets=budgets) for s in samplers
+    svg.clipped(names.label(s["sampler"], s["budget"], budgets=budgets))
+    for s in samplers
   ]
   finals = [_finals(results, s, loss) for s in samplers]
   intervals = [comparison.interval(values) for values in finals]
@@ -22,7 +26,8 @@ def final_losses(results: Mapping, loss: str) -> Html:
   x = _final_scale(finals, target, left=16 + 7.2 * max(map(len, labels)))
   height = 26.0 * len(samplers)
   y = svg.Scale(-0.5, len(samplers) - 0.5, 10.0, 10.0 + height)
-  marks = _final_axis(x, bottom=y.end)
+  words = "final loss, nats a token (less is better)"
+  marks = svg.x_axis(x, top=6, bottom=y.end, title=words)
   if target is not None:
     marks.append(svg.line(x(target), 6, x(target), y.end, "target"))
   for row, sampler in enumerate(samplers):
@@ -48,7 +53,7 @@ def final_losses(results: Mapping, loss: str) -> Html:
     height=height + 52,
     title=f"Final {figures.TITLES[loss]} of each sampler",
     caption=caption,
-    key=f"final-{loss.replace('_', '-')}",
+    key=f"final-{loss.replace('_', '-')}{suffix}",
   )
 
 
@@ -76,31 +81,10 @@ def _final_scale(
   return svg.Scale(low - margin, high + margin, left, svg.WIDTH - 12)
 
 
-def _final_axis(x: svg.Scale, *, bottom: float) -> list[Html]:
-  marks = [svg.line(x.start, bottom, x.end, bottom, "axis")]
-  for value in svg.ticks(x.low, x.high, count=4):
-    marks.append(svg.line(x(value), 6, x(value), bottom, "grid"))
-    marks.append(
-      svg.text(
-        x(value),
-        bottom + 16,
-        svg.tick_text(value),
-        class_="tick",
-        anchor="middle",
-      )
-    )
-  middle = (x.start + x.end) / 2
-  words = "final loss, nats a token (less is better)"
-  marks.append(
-    svg.text(middle, bottom + 33, words, class_="tick", anchor="middle")
-  )
-  return marks
-
-
 def _final_row(values, interval, x: svg.Scale, y: float | int, *, colour: str):
   marks = []
   if interval is not None:
-    marks += _whisker(interval, x, y, colour=colour)
+    marks += svg.whisker(interval, x, y, class_=colour)
   for value in values:
     marks.append(
       element("circle", cx=x(value), cy=y, r=4, class_=f"seed {colour}")
@@ -108,18 +92,4 @@ def _final_row(values, interval, x: svg.Scale, y: float | int, *, colour: str):
   if values:
     mean = x(float(np.mean(values)))
     marks.append(svg.line(mean, y - 8, mean, y + 8, f"mean {colour}"))
-  return marks
-
-
-def _whisker(
-  interval, x: svg.Scale, y: float | int, *, colour: str
-) -> list[Html]:
-  low, high = max(x(interval.low), x.start), min(x(interval.high), x.end)
-  marks = [svg.line(low, y, high, y, f"whisker {colour}")]
-  for place, end, inward in ((low, x.start, 5), (high, x.end, -5)):
-    if place == end:
-      head = [(place + inward, y - 4), (place, y), (place + inward, y + 4)]
-      marks.append(svg.path(head, f"whisker {colour}"))
-    else:
-      marks.append(svg.line(place, y - 4, place, y + 4, f"whisker {colour}"))
   return marks

@@ -74,15 +74,21 @@ def judged(results: Mapping) -> list[dict]:
 def label(results: Mapping, sampler: Mapping) -> str:
   """A sampler's name: with its budget where there are several, and its judge.
 
-  `sampler` states "sampler" and, if it has one, "budget".
+  `sampler` states "sampler" and, if it has them, "budget" and "network", which
+  is named where there are several.
   """
-  name, budget = sampler["sampler"], sampler.get("budget")
-  words = names.label(
-    name, budget, budgets=names.count_budgets(results["samplers"])
-  )
+  name = sampler["sampler"]
+  words = names.title(name)
+  if "budget" in sampler:
+    budgets = names.count_budgets(results["samplers"])
+    words = names.label(name, sampler["budget"], budgets=budgets)
   # A stand-in must not pass for the method in any table or sentence.
   model = model_of(results, name)
-  return f"{words} by {model}" if model else words
+  words = f"{words} by {model}" if model else words
+  network = sampler.get("network")
+  if network and names.count_networks(results["samplers"]) > 1:
+    return f"{words} ({network})"
+  return words
 
 
 def model_of(results: Mapping, sampler: str) -> str | None:

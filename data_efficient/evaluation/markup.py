@@ -67,6 +67,8 @@ def visible(text: str) -> str:
 
   Line feeds and tabs stay; carriage returns before a line feed go.
   """
+  if text.isprintable():  # nearly always: no line end, nothing invisible
+    return text
   text = text.replace("\r\n", "\n")
   return "".join(_visible(character) for character in text)
 
@@ -89,42 +91,6 @@ def excerpt(text: str, *, characters: int, lines: int) -> Excerpt:
   text = text.strip()
   shown = "\n".join(text[:characters].split("\n")[:lines]).rstrip()
   return Excerpt(shown, len(text) - len(shown))
-
-
-def table(
-  caption: str, header: list[str], rows: list[list[str]], *, key: str
-) -> Html:
-  """A table in a frame that scrolls sideways and can be reached by keyboard.
-
-  Args:
-    caption: what the table shows, in words.
-    header: a cell a column.
-    rows: cells; the first of each row is its header.
-    key: unique on the page; names the frame.
-  """
-  head = [element("th", cell, scope="col") for cell in header]
-  body = [
-    element(
-      "tr",
-      element("th", row[0], scope="row"),
-      *(element("td", cell) for cell in row[1:]),
-    )
-    for row in rows
-  ]
-  name = f"table-{key}"
-  return element(
-    "div",
-    element(
-      "table",
-      element("caption", caption, id=name),
-      element("thead", element("tr", *head)),
-      element("tbody", *body),
-    ),
-    class_="scroll",
-    role="region",
-    tabindex=0,
-    aria_labelledby=name,
-  )
 
 
 def number(value: float | int | None, digits: int = 3) -> str:

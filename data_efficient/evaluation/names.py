@@ -43,6 +43,14 @@ _COLOURS = {
   **dict.fromkeys(_PERPLEXITY, "perplexity"),
 }
 
+# Metrics of results.json, HQ first.
+METRICS = {
+  "hq_loss": "HQ loss",
+  "hq_perplexity": "HQ perplexity",
+  "in_distribution_loss": "in-distribution loss",
+  "in_distribution_perplexity": "in-distribution perplexity",
+}
+
 
 def title(sampler: str) -> str:
   """Name of a sampler as people write it; unknown ones with blanks for _."""
@@ -85,3 +93,22 @@ def colour_class(sampler: str) -> str:
 def count_budgets(samplers: list[dict]) -> int:
   """How many budgets the aggregates of `results.json` hold, Full aside."""
   return len({s["budget"] for s in samplers if s["sampler"] != FULL})
+
+
+def count_networks(samplers: list[dict]) -> int:
+  """How many networks the aggregates of `results.json` hold."""
+  return len({s.get("network") for s in samplers})
+
+
+def metric(name: str) -> str:
+  """Name of a metric as people write it."""
+  return METRICS.get(name, name.replace("_", " "))
+
+
+def parameters_text(count: float | int) -> str:
+  """A number of parameters, short: 17K, 2.1M, 1.5B."""
+  for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+    value = count / unit
+    if value >= 0.9995:  # what would round to a thousand of the smaller unit
+      return f"{value:.0f}{letter}" if value >= 9.95 else f"{value:.2g}{letter}"
+  return f"{count:.0f}"

@@ -55,6 +55,8 @@ td { white-space: nowrap; } thead th { min-width: 4em; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 th[scope=row], th:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); min-width: 6.5em; max-width: 20em; }
+th.group { padding-top: 18px; max-width: none; }
+.group span { position: sticky; left: 0; }
 .under { display: block; color: var(--soft); font-size: .85em; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 18px; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
@@ -91,6 +93,14 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; overflow: hidden;
 .lead-line { fill: none; stroke: var(--c); stroke-width: .8; opacity: .7; }
 .target { stroke: var(--full); stroke-width: 1.2; stroke-dasharray: 5 4; }
 .seed { fill: none; stroke: var(--c); stroke-width: 1.5; }
+.disc { fill: var(--c); stroke: var(--paper); stroke-width: .8; }
+.ring { fill: var(--paper); stroke: var(--c); stroke-width: 1.8; }
+.front { fill: none; stroke: var(--soft); stroke-width: 2.4; opacity: .55; }
+.reference { stroke: var(--soft); stroke-width: 1.4; stroke-dasharray: 1.5 3; }
+.tau { stroke: var(--rule); stroke-width: .6; }
+.tau-plus { fill: var(--ask_llm); } .tau-minus { fill: var(--bad); }
+.halo { stroke: var(--paper); stroke-width: 3; paint-order: stroke; }
+.ink { fill: var(--ink); } .on { fill: var(--paper); }
 .mean { stroke: var(--c); stroke-width: 3; }
 .whisker { fill: none; stroke: var(--c); stroke-width: 1.2; opacity: .75; }
 .bar { fill: var(--c); } .plain { fill: var(--soft); opacity: .55; }

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from data_efficient.evaluation.markup import Html, element
 
 WIDTH = 420.0
+# Of points, when colour alone does not tell them apart.
+SHAPES = ("disc", "square", "triangle", "diamond", "ring", "cross", "plus")
 
 Number = float | int
 
@@ -45,6 +47,9 @@ def ticks(low: Number, high: Number, *, count: int) -> list[float]:
 
 def tick_text(value: Number) -> str:
   """A tick's number, without digits that say nothing."""
+  for unit, letter in ((1e9, "B"), (1e6, "M")):
+    if abs(value) >= unit:
+      return f"{value / unit:,.6g}{letter}".replace("-", "−")
   return f"{value:,.6g}".replace("-", "−")
 
 
@@ -94,6 +99,63 @@ def area(points: Sequence[tuple[Number, Number]], class_: str) -> Html:
 
 def _pairs(points: Sequence[tuple[Number, Number]]) -> list[str]:
   return [f"{x:.2f} {y:.2f}" for x, y in points]
+
+
+def clipped(words: str, characters: int = 26) -> str:
+  """Words that have room beside a plot."""
+  if len(words) <= characters:
+    return words
+  return f"{words[: characters - 1].rstrip()}…"
+
+
+def marker(shape: str, x: Number, y: Number, colour: str) -> Html:
+  """A point of one of `SHAPES`."""
+  if shape in ("disc", "ring"):
+    return element("circle", cx=x, cy=y, r=4, class_=f"{shape} {colour}")
+  if shape in ("cross", "plus"):
+    a, b = (3.5, 3.5) if shape == "cross" else (5.0, 0.0)
+    first = f"M{x - a:.2f} {y - b:.2f}L{x + a:.2f} {y + b:.2f}"
+    second = f"M{x - b:.2f} {y + a:.2f}L{x + b:.2f} {y - a:.2f}"
+    return element("path", d=first + second, class_=f"mean {colour}")
+  corners = {
+    "square": [(-3.6, -3.6), (3.6, -3.6), (3.6, 3.6), (-3.6, 3.6)],
+    "triangle": [(0, -5), (4.8, 3.8), (-4.8, 3.8)],
+    "diamond": [(0, -5.2), (5.2, 0), (0, 5.2), (-5.2, 0)],
+  }[shape]
+  return area([(x + a, y + b) for a, b in corners], f"disc {colour}")
+
+
+def whisker(
+  interval: Sequence[Number], x: Scale, y: Number, *, class_: str
+) -> list[Html]:
+  """An interval across; an arrow where it goes on beyond the frame."""
+  low, high = interval
+  low, high = (min(max(x(v), x.start), x.end) for v in (low, high))
+  marks = [line(low, y, high, y, f"whisker {class_}")]
+  for place, end, inward in ((low, x.start, 5), (high, x.end, -5)):
+    if place == end:
+      head = [(place + inward, y - 4), (place, y), (place + inward, y + 4)]
+      marks.append(path(head, f"whisker {class_}"))
+    else:
+      marks.append(line(place, y - 4, place, y + 4, f"whisker {class_}"))
+  return marks
+
+
+def upright(
+  interval: Sequence[Number], y: Scale, x: Number, *, class_: str
+) -> list[Html]:
+  """An interval upwards; an arrow where it goes on beyond the frame."""
+  low, high = interval
+  # The scale turns: a higher value has a lower place on the paper.
+  foot, head = (min(max(y(v), y.end), y.start) for v in (low, high))
+  marks = [line(x, head, x, foot, f"whisker {class_}")]
+  for place, end, inward in ((foot, y.start, -5), (head, y.end, 5)):
+    if place == end:
+      tip = [(x - 3, place + inward), (x, place), (x + 3, place + inward)]
+      marks.append(path(tip, f"whisker {class_}"))
+    else:
+      marks.append(line(x - 3, place, x + 3, place, f"whisker {class_}"))
+  return marks
 
 
 def drawing(
@@ -152,4 +214,20 @@ def axes(
     text(middle, y.start + 33, x_title, class_="tick", anchor="middle")
   )
   marks.append(text(4, y.end - 8, y_title, class_="tick"))
+  return marks
+
+
+def x_axis(
+  x: Scale, *, top: Number, bottom: Number, title: str, times: Number = 1
+) -> list[Html]:
+  """An axis under rows, its grid through them; ticks say `times` the value."""
+  marks = [line(x.start, bottom, x.end, bottom, "axis")]
+  for value in ticks(times * x.low, times * x.high, count=4):
+    place = x(value / times)
+    marks.append(line(place, top, place, bottom, "grid"))
+    marks.append(
+      text(place, bottom + 16, tick_text(value), class_="tick", anchor="middle")
+    )
+  middle = (x.start + x.end) / 2
+  marks.append(text(middle, bottom + 33, title, class_="tick", anchor="middle"))
   return marks

@@ -3,11 +3,12 @@
 
 from collections.abc import Mapping
 
-from data_efficient.evaluation import costs, headline, markup, names
-from data_efficient.evaluation.markup import Html, number, percent, signed
+from data_efficient.evaluation import costs, document, headline, markup, names
+from data_efficient.evaluation.document import Cell, Table
+from data_efficient.evaluation.markup import number, percent, signed
 
 
-def samplers(results: Mapping) -> Html:
+def samplers(results: Mapping) -> Table:
   """What each sampler kept, where its runs ended, and how soon."""
   header = [
     "Sampler", "Final HQ loss", "HQ against Random", "Speed-up",
@@ -19,10 +20,10 @@ def samplers(results: Mapping) -> Html:
     "difference to Random (below 0 is better) and the speed-up with their "
     "95% intervals and seeds."
   )
-  return markup.table(caption, header, rows, key="samplers")
+  return document.table(caption, header, rows, key="samplers")
 
 
-def _sampler_row(results: Mapping, sampler: Mapping) -> list[str]:
+def _sampler_row(results: Mapping, sampler: Mapping) -> list[str | Cell]:
   return [
     headline.label(results, sampler),
     _spread(sampler["hq_loss"]),
@@ -37,7 +38,7 @@ def _sampler_row(results: Mapping, sampler: Mapping) -> list[str]:
   ]
 
 
-def differences(results: Mapping) -> Html:
+def differences(results: Mapping) -> Table:
   """Each sampler against Random, Full and the Classifier, on both losses."""
   rivals = ("random", "full", "quality_classifier")
   losses = {"hq_loss": "HQ", "in_distribution_loss": "in-distribution"}
@@ -60,10 +61,10 @@ def differences(results: Mapping) -> Html:
     "t, not corrected for the number of comparisons), paired seeds. Below 0 "
     "is better."
   )
-  return markup.table(caption, header, rows, key="differences")
+  return document.table(caption, header, rows, key="differences")
 
 
-def _difference(against: Mapping | None, loss: str) -> str:
+def _difference(against: Mapping | None, loss: str) -> str | Cell:
   """Mean, interval and seeds of a paired difference, one under the other."""
   if against is None:
     return "–"
@@ -80,7 +81,7 @@ def _difference(against: Mapping | None, loss: str) -> str:
   return _stack(signed(difference["mean"]), bounds, seeds)
 
 
-def _speedup(speedup: Mapping) -> str:
+def _speedup(speedup: Mapping) -> str | Cell:
   reached, total = speedup["reached"], speedup["total"]
   if reached < total:
     return _stack("none", f"{reached} of {total} reached Full")
@@ -91,10 +92,9 @@ def _speedup(speedup: Mapping) -> str:
   return _stack(percent(speedup["mean"]), bounds, headline.seeds_text(total))
 
 
-def _stack(first: str, *others: str) -> Html:
+def _stack(first: str, *others: str) -> Cell:
   """A figure with what it rests on in small print under it."""
-  small = [markup.element("span", other, class_="under") for other in others]
-  return markup.join(first, *small)
+  return Cell(first, others)
 
 
 def _spread(summary: Mapping) -> str:
@@ -112,15 +112,17 @@ def _steps(results: Mapping, steps: Mapping) -> str:
   return f"{number(steps['mean'], 0)} of {number(results['steps'], 0)}"
 
 
-def runs(results: Mapping) -> Html:
+def runs(results: Mapping) -> Table:
   """Every run by itself: what the means are made of."""
+  several = names.count_networks(results["samplers"]) > 1
   header = [
-    "Sampler", "Budget", "Seed", "Kept", "Epochs", "Final HQ loss",
-    "In-distribution loss", "Steps to Full", "Training",
+    "Sampler", *["Network"] * several, "Budget", "Seed", "Kept", "Epochs",
+    "Final HQ loss", "In-distribution loss", "Steps to Full", "Training",
   ]  # fmt: skip
   rows = [
     [
       headline.label(results, {"sampler": run["sampler"]}),
+      *[run.get("network") or "–"] * several,
       names.budget_text(run["budget"]),
       str(run["seed"]),
       percent(run["kept_fraction"], 1),
@@ -134,10 +136,10 @@ def runs(results: Mapping) -> Html:
     ]
     for run in results["runs"]
   ]
-  return markup.table("All runs.", header, rows, key="runs")
+  return document.table("All runs.", header, rows, key="runs")
 
 
-def cost(results: Mapping) -> Html:
+def cost(results: Mapping) -> Table:
   """Scoring seconds by stage beside the seconds of one training run."""
   rows = [
     [
@@ -152,10 +154,10 @@ def cost(results: Mapping) -> Html:
   header = [
     "Scorer", "Scoring", "of which", "One training run", "Scoring / training",
   ]  # fmt: skip
-  return markup.table("Cost of scoring.", header, rows, key="cost")
+  return document.table("Cost of scoring.", header, rows, key="cost")
 
 
-def selections(results: Mapping) -> Html:
+def selections(results: Mapping) -> Table:
   """Size, threshold, weights and inclusion rates of each selection."""
   header = [
     "Selection", "Records", "Tokens", "Threshold", "Weight max / min",
@@ -170,7 +172,7 @@ def selections(results: Mapping) -> Html:
     "Selections: inclusion is the share of the pool's records of that kind "
     "that was kept. The effective sample size is (Σw)²/Σw²."
   )
-  return markup.table(caption, header, rows, key="selections")
+  return document.table(caption, header, rows, key="selections")
 
 
 def selection_name(name: str, selection: Mapping, results: Mapping) -> str:
@@ -208,7 +210,7 @@ def _effective(selection: Mapping) -> str:
   return number(size, 0) + ("" if share is None else f" ({percent(share)})")
 
 
-def sources(results: Mapping) -> Html:
+def sources(results: Mapping) -> Table:
   """Which share of each source every selection kept."""
   pool = results["corpus"].get("sources") or {}
   found = {
@@ -225,7 +227,9 @@ def sources(results: Mapping) -> Html:
     for source in ranked
   ]
   caption = "Sources: records of the pool, and how many each selection kept."
-  return markup.table(caption, ["Source", "Pool", *found], rows, key="sources")
+  return document.table(
+    caption, ["Source", "Pool", *found], rows, key="sources"
+  )
 
 
 def _kept(kept: int, pool: int) -> str:

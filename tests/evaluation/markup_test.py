@@ -79,10 +79,3 @@ def test_numbers():
   assert markup.duration(4.14) == "4.1 s"
   assert markup.duration(90) == "90 s"
   assert markup.duration(150.0) == "2.5 min"
-
-
-def test_a_table_names_its_frame_and_headers():
-  found = markup.table("What <it> shows", ["a", "b"], [["x", "1"]], key="k")
-  assert 'aria-labelledby="table-k"' in found and 'tabindex="0"' in found
-  assert '<caption id="table-k">What &lt;it&gt; shows</caption>' in found
-  assert '<th scope="row">x</th><td>1</td>' in found

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_efficient.evaluation import headline, page
+from data_efficient.evaluation import document, headline, page, tables
 from tests.evaluation import fakes
 
 _VOID = {"meta", "br", "hr"}
@@ -66,6 +66,24 @@ def test_the_page_needs_no_script_and_no_network(rendered):
   assert "default-src 'none'; style-src 'unsafe-inline'" in policies
   assert "url(" not in rendered.replace("url(#clip-", "")
   assert "prefers-color-scheme: dark" in rendered
+
+
+def test_a_table_names_its_frame_and_headers():
+  found = page.table(
+    document.grouped(
+      "What <it> shows",
+      ["a", "b"],
+      {"": [["x", "1"]], "G <1>": [["y", document.Cell("2", ("<3",), True)]]},
+      key="k",
+    )
+  )
+  assert 'aria-labelledby="table-k"' in found and 'tabindex="0"' in found
+  assert '<caption id="table-k">What &lt;it&gt; shows</caption>' in found
+  assert '<th scope="row">x</th><td>1</td>' in found
+  assert '<th colspan="2" scope="rowgroup" class="group">' in found
+  assert "<span>G &lt;1&gt;</span>" in found
+  assert '<td><b>2</b><span class="under">&lt;3</span></td>' in found
+  assert found.count("<tbody>") == 2
 
 
 def test_the_page_is_pure(results, examples, rendered):
@@ -208,7 +226,7 @@ def test_one_seed_shows_no_speedup_anywhere(results):
     sampler["speedup"] |= {
       "mean": 0.7777, "interval": None, "reached": 1, "total": 1
     }  # fmt: skip
-  rendered = page.render(results, {})
+  rendered = page.html([tables.samplers(results)])
   assert "not shown" in rendered and "no interval, 1 seed" in rendered
   assert "78%" not in rendered
 
