@@ -38,7 +38,7 @@ def agreement(
   Raises:
     ValueError: see `ArtifactError` and `evaluation.agreement.compare`.
   """
-  values = {name: _read(corpus, path) for name, path in scores.items()}
+  values = {name: read(corpus, path) for name, path in scores.items()}
   masks = {name: corpus.mask([name]) for name in (split, *against)}
 
   def of(name: str, chosen: str) -> np.ndarray:
@@ -65,8 +65,14 @@ def agreement(
   print(directory / FILE)
 
 
-def _read(corpus: prepared.Prepared, directory: str) -> dict[str, np.ndarray]:
-  """The scores of each shard, NaN where there is none."""
+def read(
+  corpus: prepared.Prepared, directory: artifacts.PathLike
+) -> dict[str, np.ndarray]:
+  """The scores of each shard, float [n], NaN where there is none.
+
+  Raises:
+    ArtifactError: no score set there, or one of another corpus.
+  """
   found = score_sets.ScoreSet.open(directory)
   found.check_corpus(corpus.index.describe())
   return found.read(["score"])["score"]

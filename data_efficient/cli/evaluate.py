@@ -4,9 +4,18 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from data_efficient.cli import agreement as score_files
 from data_efficient.cli import cost, pool
 from data_efficient.data import prepared, score_sets, selections
-from data_efficient.evaluation import admission, results, runs, separation
+from data_efficient.evaluation import (
+  admission,
+  agreement,
+  results,
+  runs,
+  separation,
+)
 from data_efficient.training import metrics
 
 _TOP_SOURCES = 20
@@ -27,10 +36,12 @@ def evaluate(
   """Writes EXPERIMENT/results.json; every figure comes from files.
 
   Args:
-    corpus: what was scored.
-    experiment: directory with runs/ and selections/.
+    corpus: what was scored, and what the runs were trained on.
+    experiment: directory with runs/, of one network or of several, and
+      selections/.
     samplers: whose runs and selections are compared; None: all that are there.
-    scores: sampler -> its score set (in the experiment).
+    scores: sampler -> its score set (in the experiment); how alike they rank
+      the pool is reported too.
     stages: sampler -> stage -> directory (in the experiment) whose cost it is.
       A stage that two samplers need stands with both: the sum is what a
       sampler would have cost alone.
@@ -56,11 +67,45 @@ def evaluate(
     selections=_selections(corpus, root, samplers, _density(stages)),
     command=command,
     commit=cost.commit(),
+    agreement=_agreement(corpus, root, scores),
   )
-  for entry in found["left_out"]:
-    print(f"left out: {entry['directory']}: {entry['reason']}")
+  _print_notes(found)
   results.write(root / "results.json", found)
   print(root / "results.json")
+
+
+def _print_notes(found: Mapping) -> None:
+  """What a reader of the figures must know, a line each."""
+  for entry in found["left_out"]:
+    print(f"left out: {entry['directory']}: {entry['reason']}")
+  for entry in found["random_missing"]:
+    print(f"no Random: {entry['reason']}")
+  if unknown := found["corpus_unknown"]:
+    print(
+      f"corpus not stated by {len(unknown)} runs ({', '.join(unknown[:5])}"
+      f"{', …' if len(unknown) > 5 else ''}): counted as of this one, as they "
+      "agree with its runs in evaluation sets and all else"
+    )
+
+
+def _agreement(
+  corpus: prepared.Prepared, root: pathlib.Path, scores: Mapping[str, str]
+) -> dict:
+  """How alike the samplers' score sets rank the pool; each set once."""
+  first = {place: sampler for sampler, place in reversed(scores.items())}
+  mask = corpus.mask(["pool"])
+
+  def of_pool(place: str) -> np.ndarray:
+    found = score_files.read(corpus, root / place)
+    return np.concatenate([found[shard][mask[shard]] for shard in mask])
+
+  return agreement.matrix(
+    {
+      sampler: of_pool(place)
+      for sampler, place in scores.items()
+      if first[place] == sampler
+    }
+  )
 
 
 def _judge(corpus, root: pathlib.Path, scores, judged, stages) -> dict:

@@ -13,6 +13,9 @@ import numpy as np
 
 Scores = Mapping[str, np.ndarray]
 
+# More records than this and a sample of them is compared.
+MATRIX_RECORDS = 20_000
+
 
 def compare(scores: Scores, fractions: Sequence[float]) -> dict[str, Any]:
   """Every pair of scorers.
@@ -51,6 +54,43 @@ def compare(scores: Scores, fractions: Sequence[float]) -> dict[str, Any]:
       for first, second in itertools.combinations(kept, 2)
     ],
   }
+
+
+def matrix(
+  scores: Scores, *, limit: int = MATRIX_RECORDS, seed: int = 0
+) -> dict[str, Any]:
+  """Kendall's τ-b of every pair of scorers, as the paper's Figure 7 has them.
+
+  Args:
+    scores: name to float [n], of the same records in the same order; NaN where
+      there is no score. A pair is compared where both have one.
+    limit: of more records than this, so many are drawn without replacement.
+    seed: of the drawing.
+
+  Returns:
+    {"names", "tau": rows in the order of the names, null where a score is
+    constant or fewer than two records have both, "records": how many were
+    looked at, "of": how many there are}.
+  """
+  values = {name: np.asarray(v, np.float64) for name, v in scores.items()}
+  total = kept = len(next(iter(values.values()), ()))
+  if total > limit:
+    kept = limit
+    drawn = np.random.default_rng(seed).choice(total, limit, replace=False)
+    values = {name: each[drawn] for name, each in values.items()}
+  names = list(values)
+  tau: list[list[float | None]] = [[None] * len(names) for _ in names]
+  for i, j in itertools.combinations_with_replacement(range(len(names)), 2):
+    tau[i][j] = tau[j][i] = _tau(values[names[i]], values[names[j]])
+  return {"names": names, "tau": tau, "records": kept, "of": total}
+
+
+def _tau(first: np.ndarray, second: np.ndarray) -> float | None:
+  both = ~(np.isnan(first) | np.isnan(second))
+  if both.sum() < 2:
+    return None
+  pair = compare({"first": first[both], "second": second[both]}, ())["pairs"]
+  return pair[0]["kendall"]
 
 
 def _common(scores: Scores) -> dict[str, np.ndarray]:

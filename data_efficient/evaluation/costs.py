@@ -13,10 +13,16 @@ _ROW = 60.0
 def rows(results: Mapping) -> list[dict]:
   """For each scorer: seconds of scoring and of one training run (the mean).
 
-  `share` is scoring / training of one run; a sampler that was scored but not
-  trained is set beside the mean of all runs.
+  Training runs are those of the main network, the first of several. `share` is
+  scoring / training of one run; a sampler that was scored but not trained is
+  set beside the mean of all runs.
   """
-  seconds = {s["sampler"]: s["training_seconds"] for s in results["samplers"]}
+  main = results["samplers"][0].get("network") if results["samplers"] else None
+  seconds = {
+    s["sampler"]: s["training_seconds"]
+    for s in results["samplers"]
+    if s.get("network") == main
+  }
   found = []
   for sampler, scoring in results["scoring_seconds"].items():
     training = seconds.get(sampler) or results["training_seconds"]["mean"]

@@ -1,21 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
 """`results.json`: every figure of the report, recomputed from files.
 
-    {"steps", "target": {"hq_loss", "in_distribution_loss", "seeds"},
-     "runs": [{"sampler", "budget", "seed", "kept_fraction", "kept_tokens",
-       "kept_records", "epochs", "steps": [...], "hq_loss": [...],
-       "in_distribution_loss": [...], "final_hq_loss",
-       "final_in_distribution_loss", "steps_to_full", "speedup", ...}],
-     "samplers": [{"sampler", "budget", "seeds", "hq_loss": {"mean", "std",
-       "n"}, "against_random": {"hq_loss": {"mean", "std", "n", "seeds",
-       "interval": [low, high]}, ...}, "verdict", "speedup": {...}, ...}],
+    {"steps", "batch_size", "target": {"hq_loss", "in_distribution_loss", …,
+       "seeds"}, "targets": {network: the same},
+     "networks": [{"network", "non_embedding_parameters", "parameters",
+       "runs"}],
+     "metrics": {metric: "lower" or "higher", whichever is better},
+     "runs": [{"network", "sampler", "budget", "seed", "kept_fraction",
+       "kept_tokens", "kept_records", "epochs", "commit", "steps": […],
+       "hq_loss": […], "mean_hq_loss", "final_hq_loss", "steps_to_full",
+       "speedup", the same of "in_distribution_loss", "tokens_to_full",
+       "training_seconds", "scoring_seconds", "amortised", "seconds_to_full",
+       "seconds_to_full_with_scoring",
+       "seconds_to_full_with_scoring_amortised"}],
+     "samplers": [{"network", "sampler", "budget", "seeds", "hq_loss": {"mean",
+       "std", "n"}, "hq_perplexity": {"mean", "interval": [low, high]}, the same
+       of "in_distribution_…", "suites": {suite: {"mean", "interval"}},
+       "against_random": {"hq_loss": {"mean", "std", "n", "seeds", "interval"},
+       …}, "against_full", "against_quality_classifier", "verdict",
+       "steps_to_full", "speedup": {…}, "in_distribution_speedup",
+       "convergence": {metric: {"steps", "tokens", "seconds",
+       "seconds_with_scoring", "seconds_with_scoring_amortised": {"reached",
+       "total", "seeds", "restricted_mean", "restricted_interval",
+       "speedup_mean", "speedup_interval"}}},
+       "over_scaling": {metric: {"mean", "interval", "seeds", "reason"}},
+       "over_scaling_average": {"mean", "interval", "metrics"},
+       "effective_model_size": {"parameters", "interval", "extrapolated",
+       "reason"}, "training_seconds", "scoring_seconds", …}],
+     "size_curve": {"fit", "a", "b", "e", "sizes"} or {"reason"},
+     "pareto": {network: {"data", "accelerator_time": [{"sampler", "budget",
+       "x", "y", "interval", "on_front"}]}},
+     "agreement": {"names", "tau": [[…]], "records", "of"},
+     "configurations": {"texts", "runs": [{"run", "sampler", "budget", "seed",
+       "network", "text": index}], "missing"},
+     "random_missing": [{"network", "sampler", "budget", "reason"}],
+     "corpus_unknown": [run], "left_out": [{"directory", "reason"}],
      "judge", "scoring_seconds", "training_seconds", "corpus", "selections",
-     "left_out": [{"directory", "reason"}], "command", "commit"}
+     "interval_level", "command", "commit"}
 
-Losses are in nats a target token, seconds are wall clock. A number that does
-not exist (no second seed, never reached, diverged) is null, never NaN.
+Losses are in nats a target token, seconds are wall clock, parameters of an
+effective model size are without embeddings. A number that does not exist (no
+second seed, never reached, diverged, not known) is null, never NaN.
+
+Runs of several networks stand side by side and are compared within each. The
+main network (see `model_sizes.networks`) is the first of "networks"; "steps",
+"target" and the mean of "training_seconds" are its. What the figures mean is
+said where they are computed: "convergence" and its speed-ups in
+`convergence.savings`; "amortised", and what "scoring" counts, in
+`scoring_shares.Scoring`; which metrics there are in `measures`; over-scaling
+and effective model size in `scaling`; the fronts in `pareto`, of HQ loss
+against the tokens that a selection keeps, and against the seconds of one
+training run and all of its scoring; agreement in `agreement.matrix`.
+
+Files of before these were added lack "networks" and all that names a network,
+"convergence", perplexities, over-scaling, fronts, agreement, configurations.
 """
 
+import itertools
 import json
 import math
 import pathlib
@@ -24,11 +65,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from data_efficient.data import artifacts
-from data_efficient.evaluation import admission, comparison, convergence, names
-from data_efficient.evaluation.runs import Curve, Run
-
-_LOSSES = {"hq_loss": "hq", "in_distribution_loss": "in_distribution"}
-_KEPT = ("kept_fraction", "kept_tokens", "kept_records", "epochs")
+from data_efficient.evaluation import (
+  admission,
+  comparison,
+  configurations,
+  model_sizes,
+  network_rows,
+  run_rows,
+  scoring_shares,
+)
+from data_efficient.evaluation.run_rows import Measured
+from data_efficient.evaluation.runs import Run
 
 
 def assemble(
@@ -40,45 +87,76 @@ def assemble(
   selections: Mapping[str, Mapping],
   command: str,
   commit: str,
+  agreement: Mapping | None = None,
 ) -> dict:
   """Reads the runs and computes everything that `results.json` holds.
 
   Args:
-    run_directories: runs; one that is unfinished, damaged, of other compute or
-      evaluation sets, or that clashes with another is left out and named.
+    run_directories: runs; one that is unfinished, damaged, of another corpus,
+      of other compute or evaluation sets, or that clashes with another is left
+      out and named.
     judge: {"name", "auc": {what: figure}, ...}; the name `stand_in` stands for
       a judge that was taught on the spot. Empty: no judge.
     scoring_seconds: sampler -> stage ("teach_judge", "ask_llm", ...) ->
       seconds. A stage that serves two samplers stands with both: a sum is what
       the sampler costs alone.
     corpus: {"name", "fingerprint", "records", "splits": {split: records},
-      "sources": {source: records}}.
+      "sources": {source: records}}; runs of another fingerprint are left out.
     selections: one entry a selection, under any unique name: {"sampler",
       "budget", "kept_records", "kept_tokens", "threshold", "weight_max",
       "weight_min", "effective_sample_size", "effective_share", "sources":
       {source: kept}, "inclusion": {"duplicated", "unique", "rare": share}}.
     command: what reproduces the report.
     commit: of the code that assembled it.
+    agreement: what `agreement.matrix` returns of the scores.
 
   Raises:
     EvaluationError: no run is left to compare (see `admission.admit`).
   """
-  runs, left_out = admission.admit(run_directories)
-  runs.sort(key=lambda run: (*names.order(run.sampler, run.budget), run.seed))
-  target = _target(runs)
-  rows = [_run_row(run, target=target) for run in runs]
+  admitted = admission.admit(run_directories, corpus=corpus.get("fingerprint"))
+  networks = model_sizes.networks(admitted.runs)
+  scoring = scoring_shares.of_samplers(
+    [run.sampler for run in admitted.runs], scoring_seconds
+  )
+  targets = {each.name: run_rows.target(each.runs) for each in networks}
+  groups = {
+    each.name: network_rows.groups(each, targets[each.name], scoring)
+    for each in networks
+  }
+  curve = network_rows.size_curve(networks, groups)
+  rows = {
+    each.name: network_rows.samplers(each, networks, groups, curve)
+    for each in networks
+  }
+  everyone = [
+    m for own in groups.values() for runs in own.values() for m in runs
+  ]
+  main = networks[0]
   return _plain(
     {
-      "steps": runs[0].steps,
-      "batch_size": runs[0].batch_size,
+      "steps": main.runs[0].steps,
+      "batch_size": main.runs[0].batch_size,
       "interval_level": comparison.LEVEL,
-      "target": target,
-      "runs": rows,
-      "samplers": _aggregate(rows),
-      "left_out": [entry._asdict() for entry in left_out],
+      "networks": [each.describe() for each in networks],
+      "metrics": _metrics(admitted.runs),
+      "target": targets[main.name],
+      "targets": targets,
+      "runs": [run_rows.row(each) for each in everyone],
+      "samplers": list(itertools.chain(*rows.values())),
+      "size_curve": (
+        {"reason": curve} if isinstance(curve, str) else curve.describe()
+      ),
+      "pareto": {n: network_rows.fronts(rows[n], groups[n]) for n in rows},
+      "agreement": agreement,
+      "configurations": configurations.collect(everyone),
+      "random_missing": network_rows.random_missing(groups),
+      "corpus_unknown": sorted(
+        pathlib.Path(each).name for each in admitted.corpus_unknown
+      ),
+      "left_out": [entry._asdict() for entry in admitted.left_out],
       "judge": judge,
       "scoring_seconds": _scoring(scoring_seconds),
-      "training_seconds": _training(rows),
+      "training_seconds": _training(everyone, main.name),
       "corpus": corpus,
       "selections": selections,
       "command": command,
@@ -93,137 +171,12 @@ def write(path: str | pathlib.Path, results: Mapping) -> None:
   artifacts.atomic_write(pathlib.Path(path), (text + "\n").encode("ascii"))
 
 
-def _curves(run: Run) -> dict[str, Curve]:
-  return {loss: getattr(run, field) for loss, field in _LOSSES.items()}
-
-
-def _target(runs: Sequence[Run]) -> dict:
-  """Mean final losses of the full data's runs; NaN where there is none."""
-  full = [run for run in runs if run.sampler == names.FULL]
-  finals = {
-    loss: [convergence.final_loss(_curves(run)[loss]) for run in full]
-    for loss in _LOSSES
-  }
-  means = {loss: comparison.summarize(finals[loss]).mean for loss in _LOSSES}
-  return {**means, "seeds": [run.seed for run in full]}
-
-
-def _run_row(run: Run, *, target: Mapping) -> dict:
-  row = {
-    "sampler": run.sampler,
-    "budget": run.budget,
-    "seed": run.seed,
-    **{field: getattr(run, field) for field in _KEPT},
-    "training_seconds": run.training_seconds,
-    "commit": run.commit,
-    "steps": run.hq.steps,
-  }
-  prefixes = {"hq_loss": "", "in_distribution_loss": "in_distribution_"}
-  for loss, curve in _curves(run).items():
-    reached = convergence.steps_to_reach(curve, target[loss])
-    row[loss] = curve.losses
-    row[f"mean_{loss}"] = convergence.mean_loss(curve)
-    row[f"final_{loss}"] = convergence.final_loss(curve)
-    row[f"{prefixes[loss]}steps_to_full"] = reached
-    row[f"{prefixes[loss]}speedup"] = convergence.speedup(
-      reached, steps=run.steps
-    )
-  return row
-
-
-def _aggregate(rows: Sequence[dict]) -> list[dict]:
-  """One entry a sampler and budget, in the order of the rows."""
-  groups: dict[tuple, list[dict]] = {}
-  for row in rows:
-    groups.setdefault((row["sampler"], row["budget"]), []).append(row)
-  return [_sampler_row(key, groups) for key in groups]
-
-
-def _sampler_row(key: tuple, groups: Mapping[tuple, list[dict]]) -> dict:
-  sampler, budget = key
-  rows = groups[key]
-  full = [row for (name, _), g in groups.items() if name == "full" for row in g]
-  random = groups.get((names.RANDOM, budget), [])
-  baseline = groups.get((names.QUALITY_CLASSIFIER, budget), [])
-  against_random = _against(rows, random)
+def _metrics(runs: Sequence[Run]) -> dict[str, str]:
   return {
-    "sampler": sampler,
-    "budget": budget,
-    "seeds": [row["seed"] for row in rows],
-    **{field: _mean(rows, field) for field in _KEPT},
-    **{loss: _summary(_finals(rows, loss).values()) for loss in _LOSSES},
-    "against_random": None if sampler == names.RANDOM else against_random,
-    "against_full": None if sampler == names.FULL else _against(rows, full),
-    "against_quality_classifier": (
-      None if sampler == names.QUALITY_CLASSIFIER else _against(rows, baseline)
-    ),
-    "verdict": _verdict(sampler, rows, random),
-    "steps_to_full": _steps_to_full(
-      rows, target=bool(full) and math.isfinite(_mean(full, "final_hq_loss"))
-    ),
-    "speedup": _speedup(rows, "speedup"),
-    "in_distribution_speedup": _speedup(rows, "in_distribution_speedup"),
-    "training_seconds": _mean(rows, "training_seconds"),
+    metric: measure.better.value
+    for run in runs
+    for metric, measure in run.measures.items()
   }
-
-
-def _finals(rows: Sequence[dict], loss: str) -> dict[int, float]:
-  return {row["seed"]: row[f"final_{loss}"] for row in rows}
-
-
-def _mean(rows: Sequence[dict], field: str) -> float:
-  return comparison.summarize([float(row[field]) for row in rows]).mean
-
-
-def _summary(values) -> dict:
-  return comparison.summarize(list(values))._asdict()
-
-
-def _difference(ours: Sequence[dict], theirs: Sequence[dict], loss: str):
-  return comparison.paired_difference(
-    _finals(ours, loss), _finals(theirs, loss)
-  )
-
-
-def _against(ours: Sequence[dict], theirs: Sequence[dict]) -> dict | None:
-  """Paired differences of both losses; None where there is no one to face."""
-  if not theirs:
-    return None
-  return {loss: _difference(ours, theirs, loss)._asdict() for loss in _LOSSES}
-
-
-def _verdict(sampler: str, ours: Sequence[dict], random: Sequence[dict]):
-  """Against Random at the same budget on HQ loss; None without such runs."""
-  if sampler in (names.FULL, names.RANDOM) or not random:
-    return None
-  return comparison.judge_difference(_difference(ours, random, "hq_loss")).value
-
-
-def _steps_to_full(rows: Sequence[dict], *, target: bool) -> dict:
-  """Over seeds; restricted ones are null where Full has no final loss."""
-  steps = [row["steps_to_full"] for row in rows]
-  reached = [step for step in steps if step is not None]
-  mean = (
-    comparison.summarize(reached).mean if len(reached) == len(steps) else None
-  )
-  restricted = [
-    convergence.restricted_steps(
-      row["steps_to_full"], steps=int(row["steps"][-1])
-    )
-    for row in rows
-  ]
-  return {
-    **{"mean": mean, "reached": len(reached), "total": len(steps)},
-    "restricted_mean": (
-      comparison.summarize(restricted).mean if target else None
-    ),
-    "restricted_interval": comparison.interval(restricted) if target else None,
-  }
-
-
-def _speedup(rows: Sequence[dict], field: str) -> dict:
-  speedups = {row["seed"]: row[field] for row in rows}
-  return comparison.summarize_speedups(speedups)._asdict()
 
 
 def _scoring(seconds: Mapping[str, Mapping[str, float | int]]) -> dict:
@@ -234,19 +187,24 @@ def _scoring(seconds: Mapping[str, Mapping[str, float | int]]) -> dict:
   }
 
 
-def _training(rows: Sequence[dict]) -> dict:
-  runs = [
+def _training(runs: Sequence[Measured], main: str) -> dict:
+  """Of each run and of all together; the mean is of the main network's."""
+  each = [
     {
-      "sampler": row["sampler"],
-      "budget": row["budget"],
-      "seed": row["seed"],
-      "seconds": row["training_seconds"],
+      "network": measured.network,
+      "sampler": measured.run.sampler,
+      "budget": measured.run.budget,
+      "seed": measured.run.seed,
+      "seconds": measured.run.training_seconds,
     }
-    for row in rows
+    for measured in runs
   ]
-  seconds = [run["seconds"] for run in runs]
-  total = sum(seconds)
-  return {"runs": runs, "mean": total / len(seconds), "total": total}
+  of_main = [run["seconds"] for run in each if run["network"] == main]
+  return {
+    "runs": each,
+    "mean": sum(of_main) / len(of_main),
+    "total": sum(run["seconds"] for run in each),
+  }
 
 
 def _plain(value):
@@ -254,7 +212,8 @@ def _plain(value):
   if isinstance(value, Mapping):
     return {str(key): _plain(item) for key, item in value.items()}
   if isinstance(value, np.ndarray):
-    return _plain(value.tolist())
+    finite = np.isfinite(value)
+    return (value if finite.all() else np.where(finite, value, None)).tolist()
   if isinstance(value, np.generic):
     return _plain(value.item())
   if isinstance(value, (list, tuple)):

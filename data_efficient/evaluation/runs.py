@@ -7,46 +7,34 @@ is recomputed from these two files; a damaged one stops the report, because a
 missing evaluation would move a mean without a trace.
 """
 
-import json
-import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from data_efficient.data import manifests
+from data_efficient.evaluation import measures as run_measures
+from data_efficient.evaluation import run_fields
+from data_efficient.evaluation.measures import LAST_EVALUATIONS, Curve, Measure
+from data_efficient.evaluation.run_fields import EvaluationError
 
 HQ = "hq"
 IN_DISTRIBUTION = "in_distribution"
-
-_RESUME = "run train again with the same gin file: it resumes"
-_REPLACE = "move the directory away and run train again"
-
-
-class EvaluationError(ValueError):
-  """A run, or a set of runs, that no honest figure can be computed from."""
-
-
-class Curve(NamedTuple):
-  """Losses at the k evaluations of one run on one evaluation set.
-
-  `steps` ascends; `losses` are in nats a target token, NaN where the run
-  diverged.
-  """
-
-  steps: Int[np.ndarray, " k"]
-  losses: Float[np.ndarray, " k"]
+# Keys of `compared_by`.
+NETWORK = "network"
+CORPUS = "corpus"
 
 
 class Run(NamedTuple):
   """One finished run.
 
   `compared_by` is what a run must share with others to be compared: network,
-  sequence lengths, vocabulary, evaluation sets.
+  sequence lengths, vocabulary, corpus, evaluation sets.
   `budget` is the budget that the selection was asked for (None where it was
   not stated, as for the full data); `kept_fraction` is what it came to.
+  `measures` are all metrics by name, both losses among them.
+  `corpus_assumed`: its run.json does not say of which corpus it is.
   """
 
   directory: str
@@ -64,6 +52,26 @@ class Run(NamedTuple):
   compared_by: dict[str, Any]
   hq: Curve
   in_distribution: Curve
+  measures: Mapping[str, Measure]
+  corpus_assumed: bool = False
+
+  @property
+  def corpus(self) -> str | None:
+    """Fingerprint of the corpus; None in a run of before it was written."""
+    return self.compared_by.get(CORPUS)
+
+  @property
+  def step_tokens(self) -> int | None:
+    """Tokens a step as the paper counts them: sequences × length of the inputs.
+
+    1,024 × 512 (arXiv 2402.09668, Section 4.1); of a network without inputs,
+    the length of the targets. None where run.json states no lengths.
+    """
+    lengths = self.compared_by.get("task_feature_lengths")
+    if not isinstance(lengths, dict):
+      return None
+    length = lengths.get("inputs") or lengths.get("targets")
+    return self.batch_size * length if length else None
 
 
 _TEXT = ("sampler", "commit")
@@ -74,8 +82,7 @@ _REAL = ("kept_fraction", "epochs", "training_seconds")
 def read_run(directory: str | pathlib.Path) -> Run:
   """Reads one run directory.
 
-  Where a run was resumed, `metrics.jsonl` may hold an evaluation twice; the
-  later row counts: it belongs to the parameters that training went on with.
+  See `measures.read` for its metrics.
 
   Raises:
     EvaluationError: a file is missing or damaged, the run is incomplete, or an
@@ -84,24 +91,58 @@ def read_run(directory: str | pathlib.Path) -> Run:
   """
   directory = pathlib.Path(directory)
   facts = _read_facts(directory / "run.json")
-  curves = _read_curves(directory / "metrics.jsonl")
+  measures = run_measures.read(directory, steps=facts["steps"])
+  curves = {
+    name: measures[f"{name}_loss"].curve
+    for name in (HQ, IN_DISTRIBUTION)
+    if f"{name}_loss" in measures
+  }
   for name in (HQ, IN_DISTRIBUTION):
     _check_curve(directory, name=name, curves=curves, steps=facts["steps"])
   hq, in_distribution = curves[HQ], curves[IN_DISTRIBUTION]
   if not np.array_equal(hq.steps, in_distribution.steps):
     raise EvaluationError(
       f"{directory / 'metrics.jsonl'}: the evaluations of {HQ!r} and "
-      f"{IN_DISTRIBUTION!r} are at different steps; {_REPLACE}"
+      f"{IN_DISTRIBUTION!r} are at different steps; {run_fields.REPLACE}"
+    )
+  if len(hq.steps) < LAST_EVALUATIONS:
+    raise EvaluationError(
+      f"{directory / 'metrics.jsonl'}: {len(hq.steps)} evaluations, expected "
+      f"{LAST_EVALUATIONS} or more, as a final loss is the mean of the last "
+      f"{LAST_EVALUATIONS}; evaluate more often: {run_fields.REPLACE}"
     )
   return Run(
-    directory=str(directory), hq=hq, in_distribution=in_distribution, **facts
+    directory=str(directory),
+    hq=hq,
+    in_distribution=in_distribution,
+    measures=measures,
+    **facts,
   )
 
 
-def check_comparable(run: Run, first: Run) -> None:
-  """Raises EvaluationError where steps, batch size or `compared_by` differ."""
-  _check_compute(run, first)
-  _check_measured(run, first)
+def check_comparable(run: Run, first: Run, *, but: Sequence[str] = ()) -> None:
+  """Raises EvaluationError where two runs cannot be compared.
+
+  Args:
+    run: of which the error speaks.
+    first: what it is compared with.
+    but: which of "steps", "batch_size" and the keys of `compared_by` may
+      differ.
+  """
+  _check_compute(run, first, but)
+  ours, expected = (
+    {key: value for key, value in each.compared_by.items() if key not in but}
+    for each in (run, first)
+  )
+  lines = manifests.differences(ours, expected)
+  if lines:
+    raise EvaluationError(
+      f"{run.directory} and {first.directory} cannot be compared; in run.json, "
+      "compared_by (found in the first, expected from the second):\n  "
+      + "\n  ".join(lines[:10])
+      + "\ntrain them with the same run file, corpus, model and vocabulary, or "
+      "report them apart"
+    )
 
 
 def find(
@@ -113,7 +154,7 @@ def find(
   and `admission.admit` names it.
 
   Raises:
-    EvaluationError: a sampler has no run there.
+    EvaluationError: a sampler has no run there, nor can a damaged one be its.
   """
   paths = sorted(pathlib.Path(directory).glob("*/run.json"))
   if samplers is None:
@@ -123,7 +164,7 @@ def find(
     found[path.parent] = _sampler(path)
   there = {name for name in found.values() if name is not None}
   missing = [name for name in samplers if name not in there]
-  if missing:
+  if missing and None not in found.values():
     raise EvaluationError(
       f"{directory}: no run of {', '.join(missing)}; there are runs of "
       f"{', '.join(sorted(there)) or 'none'}"
@@ -134,15 +175,15 @@ def find(
 def _sampler(path: pathlib.Path) -> str | None:
   """Whose run it is; None where a damaged file does not say."""
   try:
-    return _text(_parse(_read_bytes(path), where=str(path)), "sampler", path)
+    return run_fields.text(_read_json(path), "sampler", path)
   except EvaluationError:
     return None
 
 
-def _check_compute(run: Run, first: Run) -> None:
+def _check_compute(run: Run, first: Run, but: Sequence[str]) -> None:
   for field in ("steps", "batch_size"):
     ours, expected = getattr(run, field), getattr(first, field)
-    if ours != expected:
+    if field not in but and ours != expected:
       raise EvaluationError(
         f"{run.directory}: {field} is {ours}, but {first.directory} has "
         f"{expected}: runs of unequal compute cannot be compared; train them "
@@ -150,58 +191,27 @@ def _check_compute(run: Run, first: Run) -> None:
       )
 
 
-def _check_measured(run: Run, first: Run) -> None:
-  """Both were trained alike and asked the same questions, but for the data."""
-  lines = manifests.differences(run.compared_by, first.compared_by)
-  if lines:
-    raise EvaluationError(
-      f"{run.directory} and {first.directory} cannot be compared; in run.json, "
-      "compared_by (found in the first, expected from the second):\n  "
-      + "\n  ".join(lines[:10])
-      + "\ntrain them with the same run file, model and vocabulary, or report "
-      "them apart"
-    )
+def _read_json(path: pathlib.Path) -> dict:
+  return run_fields.parse(run_fields.read_bytes(path), where=str(path))
 
 
 def _read_facts(path: pathlib.Path) -> dict:
-  row = _parse(_read_bytes(path), where=str(path))
+  row = _read_json(path)
   if row.get("complete") is not True:
-    raise EvaluationError(f"{path}: the run is not complete; {_RESUME}")
-  facts: dict = {field: _text(row, field, path) for field in _TEXT}
-  facts |= {field: _whole(row, field, str(path)) for field in _WHOLE}
-  facts |= {field: _real(row, field, path) for field in _REAL}
+    raise EvaluationError(
+      f"{path}: the run is not complete; {run_fields.RESUME}"
+    )
+  facts: dict = {field: run_fields.text(row, field, path) for field in _TEXT}
+  facts |= {field: run_fields.whole(row, field, str(path)) for field in _WHOLE}
+  facts |= {field: run_fields.real(row, field, path) for field in _REAL}
   if not isinstance(row.get("compared_by"), dict):
-    raise _wrong(row, "compared_by", path, expected="an object")
+    raise run_fields.wrong(row, "compared_by", path, expected="an object")
   facts["compared_by"] = row["compared_by"]
   budget = row.get("budget")
-  facts["budget"] = None if budget is None else _real(row, "budget", path)
+  facts["budget"] = (
+    None if budget is None else run_fields.real(row, "budget", path)
+  )
   return facts
-
-
-def _read_curves(path: pathlib.Path) -> dict[str, Curve]:
-  found: dict[str, dict[int, float]] = {}
-  lines = _read_bytes(path).split(b"\n")
-  for number, line in enumerate(lines, start=1):
-    if not line.strip():
-      continue
-    where = f"{path}, line {number}"
-    row = _parse(line, where=where)
-    step = _whole(row, "step", where)
-    if "evaluation" not in row:
-      continue
-    name = row["evaluation"]
-    if not isinstance(name, str):
-      raise EvaluationError(
-        f'{where}: "evaluation" is {name!r}, expected a name; {_REPLACE}'
-      )
-    found.setdefault(name, {})[step] = _loss(row, where)
-  return {name: _curve(points) for name, points in found.items()}
-
-
-def _curve(points: dict[int, float]) -> Curve:
-  steps = sorted(points)
-  losses = [points[step] for step in steps]
-  return Curve(np.asarray(steps, np.int64), np.asarray(losses, np.float64))
 
 
 def _check_curve(
@@ -212,68 +222,12 @@ def _check_curve(
     raise EvaluationError(
       f'{where}: no row with "evaluation": "{name}", found '
       f"{sorted(curves) or 'none'}; check the evaluation sets of the run file, "
-      f"then {_REPLACE}"
+      f"then {run_fields.REPLACE}"
     )
   last = int(curves[name].steps[-1])
   if last != steps:
+    remedy = run_fields.RESUME if last < steps else run_fields.REPLACE
     raise EvaluationError(
       f"{where}: the evaluations of {name!r} end at step {last}, run.json says "
-      f"{steps} steps; {_RESUME if last < steps else _REPLACE}"
+      f"{steps} steps; {remedy}"
     )
-
-
-def _read_bytes(path: pathlib.Path) -> bytes:
-  try:
-    return path.read_bytes()
-  except FileNotFoundError:
-    raise EvaluationError(f"{path}: no such file; {_RESUME}") from None
-  except OSError as error:
-    raise EvaluationError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _parse(data: bytes, *, where: str) -> dict:
-  try:
-    row = json.loads(data.decode("utf-8"))
-  except ValueError as error:  # JSON's and UTF-8's errors are both ValueErrors
-    raise EvaluationError(f"{where}: damaged: {error}; {_REPLACE}") from None
-  if not isinstance(row, dict):
-    raise EvaluationError(f"{where}: expected a JSON object; {_REPLACE}")
-  return row
-
-
-def _wrong(row: dict, field: str, where: object, *, expected: str) -> Exception:
-  found = repr(row[field]) if field in row else "missing"
-  return EvaluationError(
-    f'{where}: "{field}" is {found}, expected {expected}; {_REPLACE}'
-  )
-
-
-def _text(row: dict, field: str, where: object) -> str:
-  if not isinstance(row.get(field), str):
-    raise _wrong(row, field, where, expected="text")
-  return row[field]
-
-
-def _whole(row: dict, field: str, where: object) -> int:
-  value = row.get(field)
-  if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-    raise _wrong(row, field, where, expected="a whole number, 0 or more")
-  return value
-
-
-def _real(row: dict, field: str, where: object) -> float:
-  value = row.get(field)
-  number = isinstance(value, (int, float)) and not isinstance(value, bool)
-  if not number or not math.isfinite(value):
-    raise _wrong(row, field, where, expected="a finite number")
-  return float(value)
-
-
-def _loss(row: dict, where: str) -> float:
-  """The loss of an evaluation; NaN is a fact (the run diverged), not damage."""
-  value = row.get("loss", "missing")
-  if value is None:
-    return math.nan
-  if not isinstance(value, (int, float)) or isinstance(value, bool):
-    raise _wrong(row, "loss", where, expected="a number")
-  return float(value) if math.isfinite(value) else math.nan

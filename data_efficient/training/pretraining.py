@@ -142,6 +142,7 @@ class _Tasks:
   def measured_on(self, names: Sequence[str]) -> dict[str, Any]:
     """What two runs' losses must have in common to be compared."""
     return {
+      "corpus": self.corpus.index.fingerprint,
       "vocabulary": self.vocabulary.fingerprint,
       "span_corruption": self.corruption,
       "evaluation_sets": {

@@ -31,7 +31,8 @@ class Run:
     text_share: tokens of text in a token of inputs and targets; the others
       are sentinels and ends.
     measured_on: JSON-able; what the evaluations of two runs must share to be
-      compared: fingerprints of vocabulary and evaluation sets, the corruption.
+      compared: fingerprints of corpus, vocabulary and evaluation sets, the
+      corruption.
     initial_checkpoint: whose parameters the run starts from, in any format of
       `checkpoints.load_parameters`; None for random ones.
   """

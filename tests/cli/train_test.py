@@ -4,6 +4,7 @@
 import json
 import pathlib
 
+from data_efficient.data import artifacts
 from tests import quickstarts
 
 
@@ -26,6 +27,8 @@ def test_a_run_by_index_is_comparable_with_one_by_the_filter(
   sets = compared_by["evaluation_sets"]
   assert set(sets) == {"hq", "in_distribution"}
   assert len({*sets.values(), compared_by["vocabulary"]}) == 3
+  corpus = artifacts.read_manifest(experiment.root / "corpus/index", kind=None)
+  assert compared_by["corpus"] == corpus.summary["fingerprint"]
   for name in ("kept_records", "kept_tokens", "steps"):
     assert indexed[name] == filtered[name]
   # The same evaluation batches: before the first step, the same losses.

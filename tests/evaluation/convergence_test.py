@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from data_efficient.evaluation import convergence
 from data_efficient.evaluation.runs import Curve, EvaluationError
@@ -100,3 +101,42 @@ def test_area_under_the_curve_by_hand():
 def test_a_run_that_never_arrives_counts_with_all_its_steps():
   assert convergence.restricted_steps(None, steps=30) == 30.0
   assert convergence.restricted_steps(7.5, steps=30) == 7.5
+
+
+def test_savings_by_hand():
+  # Full needs 100 and 80 of its steps; we 50 and, never there, all 100.
+  found = convergence.savings(
+    {0: 50.0, 1: 100.0}, {0: 100.0, 1: 80.0}, reached=1
+  )
+  assert (found.reached, found.total, found.seeds) == (1, 2, (0, 1))
+  assert found.restricted_mean == pytest.approx(75.0)
+  # (50 − 20) / 2 of a mean of 90.
+  assert found.speedup_mean == pytest.approx(15.0 / 90.0)
+  half = 12.7062 * 35.0 / 90.0
+  low, high = found.speedup_interval
+  assert low == pytest.approx(15.0 / 90.0 - half, abs=1e-3)
+  assert high == pytest.approx(15.0 / 90.0 + half, abs=1e-3)
+
+
+def test_savings_are_paired_by_seed():
+  full = {0: 100.0, 1: 60.0, 2: 80.0}
+  # Half of each: the seeds' own spread cancels in part.
+  found = convergence.savings({0: 50.0, 1: 30.0, 7: 99.0}, full, reached=3)
+  assert found.seeds == (0, 1)
+  assert found.restricted_mean == pytest.approx((50 + 30 + 99) / 3)
+  assert found.speedup_mean == pytest.approx((50 + 30) / 2 / 80)
+  expected = stats.ttest_1samp([50 / 80, 30 / 80], 0).confidence_interval(0.95)
+  assert found.speedup_interval == pytest.approx((expected.low, expected.high))
+
+
+def test_full_saves_nothing_over_itself():
+  full = {0: 100.0, 1: 60.0}
+  found = convergence.savings(full, full, reached=2)
+  assert found.speedup_mean == 0.0 and found.speedup_interval == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("full", [{}, {5: 10.0}, {0: 0.0}])
+def test_nothing_to_save_of(full):
+  found = convergence.savings({0: 50.0}, full, reached=1)
+  assert found.speedup_mean is None and found.speedup_interval is None
+  assert found.restricted_mean == 50.0

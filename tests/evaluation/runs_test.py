@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import math
+import shutil
 
 import pytest
 
@@ -181,3 +182,43 @@ def test_runs_are_found_by_their_samplers(tmp_path):
     EvaluationError, match="no run of dsir; there are runs of ask_llm, d"
   ):
     runs.find(tmp_path, ["random", "dsir"])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"sampler": 3}', "{}", "\xff"])
+def test_a_damaged_run_is_found_whoever_is_asked_for(tmp_path, text):
+  for name in ("random", "density"):
+    write_run(tmp_path / f"{name}-0", facts={"sampler": name})
+  damaged = write_run(tmp_path / "damaged")
+  (damaged / "run.json").write_bytes(text.encode("latin-1"))
+  found = runs.find(tmp_path, ["density"])
+  assert [path.name for path in found] == ["damaged", "density-0"]
+  # It may be the one of a sampler that has no other: it is named later.
+  assert [p.name for p in runs.find(tmp_path, ["dsir"])] == ["damaged"]
+  shutil.rmtree(damaged)
+  with pytest.raises(
+    EvaluationError, match="no run of dsir; there .* density,"
+  ):
+    runs.find(tmp_path, ["dsir"])
+
+
+def test_too_few_evaluations_for_a_final_loss(tmp_path):
+  curve = [(0, 9.0), (30, 5.0)]
+  evaluations = {"hq": curve, "in_distribution": curve}
+  directory = write_run(tmp_path / "a", evaluations=evaluations)
+  with pytest.raises(EvaluationError, match="jsonl: 2 evaluations, expected 3"):
+    runs.read_run(directory)
+
+
+@pytest.mark.parametrize(
+  "lengths, tokens",
+  [
+    ({"inputs": 192, "targets": 44}, 16 * 192),
+    ({"targets": 44}, 16 * 44),
+    (None, None),
+  ],
+)
+def test_tokens_a_step_are_those_of_the_inputs(tmp_path, lengths, tokens):
+  compared_by = COMPARED_BY | {"task_feature_lengths": lengths}
+  facts = {"compared_by": compared_by}
+  run = runs.read_run(write_run(tmp_path / "a", facts=facts))
+  assert run.step_tokens == tokens
