@@ -80,17 +80,11 @@ tpu: $(VENV)/tpu
 beam: $(VENV)/beam
 	$(BIN)/python -m pytest tests/beam
 
-# T5's own metrics and ROUGE, to compare with. t5 has no dependencies of its
-# own installed: they would replace seqio and TFDS with old nightlies.
+# Tasks of TFDS with made-up records, and metrics against independent ones. t5
+# has no dependencies of its own installed: they would replace seqio and TFDS
+# with old nightlies.
 suites: $(VENV)/suites
-	$(BIN)/python -m pytest tests/data/few_shot_test.py \
-	  tests/evaluation/suite_metrics_test.py tests/evaluation/suites_test.py \
-	  tests/cli/suite_test.py
-
-# XManager's local scheduler runs the smoke config, without Docker; what would be
-# submitted to Vertex AI.
-xm: $(VENV)/xm
-	$(BIN)/python -m pytest tests/xm
+	$(BIN)/python -m pytest -v tests/suites tests/evaluation/suite_metrics_test.py
 
 # T5X at its pinned commit, beside our pins: its own setup.py would replace
 # them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.

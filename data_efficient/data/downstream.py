@@ -37,6 +37,7 @@ class Layout(enum.StrEnum):
   OPTIONS = "options"  # options A., B., … in the input; the answer is a letter
   OPEN = "open"  # the instruction asks, the output answers
   STEPS = "steps"  # the output's steps end in "#### NUMBER"
+  BARE = "bare"  # the instruction is the whole prompt
   PASSAGE = "passage"  # the input is a passage, the instruction asks of it
 
 
@@ -206,6 +207,11 @@ def _open(row: file_formats.Row) -> Question:
   return Question(name, "", text, answer, answer, (), text)
 
 
+def _bare(row: file_formats.Row) -> Question:
+  text = row.fields["instruction"]
+  return _open(row)._replace(text=text, group=text)
+
+
 def _steps(row: file_formats.Row) -> Question:
   made = _open(row)
   return made._replace(shown=_CALCULATOR.sub("", made.shown))
@@ -220,6 +226,7 @@ def _passage(row: file_formats.Row) -> Question:
 _LAYOUTS: dict[Layout, Callable[[file_formats.Row], Question]] = {
   Layout.OPTIONS: _options,
   Layout.OPEN: _open,
+  Layout.BARE: _bare,
   Layout.STEPS: _steps,
   Layout.PASSAGE: _passage,
 }

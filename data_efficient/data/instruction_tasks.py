@@ -9,7 +9,7 @@ proportion to their examples, up to a maximum.
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import seqio
@@ -173,12 +173,16 @@ def say(examples: tf.data.Dataset, *, dataset: Said) -> tf.data.Dataset:
   Raises:
     InstructionError: a template names a feature that there is not.
   """
+  for path in _paths(dataset):
+    _check(path, examples.element_spec, dataset)
   if dataset.label:
     examples = examples.filter(
       lambda example: _value(dataset.label, example, dataset) >= 0
     )
 
+  # AutoGraph would rewrite Python that has nothing to be rewritten.
   @seqio.map_over_dataset(num_seeds=1)
+  @tf.autograph.experimental.do_not_convert
   def each(example, seed):
     if dataset.words:
       words = tf.stack([_filled(w, example, dataset) for w in dataset.words])
@@ -214,13 +218,27 @@ def _value(path: str, example: Mapping[str, Any], dataset: Said) -> tf.Tensor:
   """A feature by its path; "endings/0" is the first of a list."""
   found: Any = example
   for name in path.split("/"):
-    if isinstance(found, Mapping) and name in found:
-      found = found[name]
-    elif not isinstance(found, Mapping) and name.isdecimal():
-      found = found[int(name)]
-    else:
+    found = found[name] if isinstance(found, Mapping) else found[int(name)]
+  return found
+
+
+def _paths(dataset: Said) -> Iterator[str]:
+  """Features that the dataset must have."""
+  if dataset.label:
+    yield dataset.label
+  for template in (*dataset.inputs, dataset.target, *dataset.words):
+    for part in said.parts(template):
+      if part.is_feature and not (dataset.words and part.text == _ANSWER):
+        yield part.text
+
+
+def _check(path: str, spec: Mapping[str, Any], dataset: Said) -> None:
+  found: Any = spec
+  for name in path.split("/"):
+    nested = isinstance(found, Mapping)
+    if not (name in found if nested else name.isdecimal()):
       raise InstructionError(
         f"{dataset.name!r} ({dataset.dataset}): no feature {path!r}; there are"
-        f" {sorted(example)}"
+        f" {sorted(spec)}"
       )
-  return found
+    found = found[name] if nested else found

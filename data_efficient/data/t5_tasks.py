@@ -88,6 +88,12 @@ class T5Mixture:
     return {"watched": dict(self.watched), "watched_on": self.watched_on}
 
 
+class Task(seqio.Task):
+  """A task whose preprocessors have conditions that AutoGraph must rewrite."""
+
+  needs_autograph = True
+
+
 def task(
   name: str, *, split: str, vocabulary: tokenizers.SentencePiece, data_dir: str
 ) -> tasks.TaskName:
@@ -109,7 +115,7 @@ def task(
     splits={_SPLIT: split},
   )
   feature = seqio.Feature(tasks.seqio_vocabulary(vocabulary), add_eos=True)
-  ours = seqio.Task(
+  ours = Task(
     f"{name}_{len(seqio.TaskRegistry.names())}",
     source=source,
     preprocessors=theirs.preprocessors,

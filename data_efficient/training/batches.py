@@ -62,9 +62,12 @@ def _dataset(
   num_epochs: int | None,
   seed: int | None = None,
 ) -> tf.data.Dataset:
+  build = seqio.get_dataset
   # No function of our tasks or of the converter needs AutoGraph's rewriting of
-  # Python, which takes longer than all the rest of building a pipeline.
-  build = tf.autograph.experimental.do_not_convert(seqio.get_dataset)
+  # Python, which takes longer than all the rest of building a pipeline; T5's
+  # do.
+  if not _needs_autograph(task):
+    build = tf.autograph.experimental.do_not_convert(build)
   return build(
     mixture_or_task_name=task,
     task_feature_lengths=dict(run.task_feature_lengths),
@@ -96,6 +99,14 @@ def converter_class(
 def reads_cache(task: str) -> bool:
   """Whether a task is to be read from its cache (see `data.token_cache`)."""
   return getattr(seqio.get_mixture_or_task(task), "requires_caching", False)
+
+
+def _needs_autograph(task: str) -> bool:
+  read = seqio.get_mixture_or_task(task)
+  return any(
+    getattr(each, "needs_autograph", False)
+    for each in getattr(read, "tasks", [read])
+  )
 
 
 def _arrays(dataset: tf.data.Dataset) -> Iterator[Batch]:

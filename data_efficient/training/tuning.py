@@ -2,13 +2,14 @@
 """Builds the `Run` of fine-tuning on tasks: T5's mixtures, instructions."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from data_efficient.models import encoder_decoder, tokenizers
 from data_efficient.training import optimizers, pretraining
 from data_efficient.training.run import Run
 
 
+@runtime_checkable
 class Tasks(Protocol):
   """What a network is tuned on; `t5_tasks`, `instruction_tasks`."""
 
