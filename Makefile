@@ -86,6 +86,11 @@ beam: $(VENV)/beam
 suites: $(VENV)/suites
 	$(BIN)/python -m pytest -v tests/suites tests/evaluation/suite_metrics_test.py
 
+# XManager's local scheduler runs the smoke config, without Docker; what would be
+# submitted to Vertex AI.
+xm: $(VENV)/xm
+	$(BIN)/python -m pytest tests/xm
+
 # T5X at its pinned commit, beside our pins: its own setup.py would replace
 # them. Or set T5X_PATH to a folder with checkouts of t5x, airio, jestimator.
 T5X_COMMIT := cc342d419ec3e3e9c4bf1df33c82330cafdc1e16
