@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bandwidth should Density have?
 
-Five widths, from an eighth of the median distance of two records to twice it,
-the width of a neighbourhood (our default), and what the paper's figures imply:
-a width of 1 and one hash a row. 40% of the tokens, three seeds, Full and Random
+Five widths, from half the median distance of two records to eight times it, the
+width of a neighbourhood (our default), and what the paper's figures imply: a
+width of 1 and one hash a row. 40% of the tokens, three seeds, Full and Random
 beside. The paper (arXiv 2402.09668) gives no width; the densities of its Figure
 9 differ by 1.17 at most, with which Density is almost Random. Each selection
 says its weight ratio and its effective sample size. Hours were not measured.
@@ -17,11 +17,11 @@ from configs import chains
 from data_efficient.cli.jobs import Job
 
 SAMPLERS = (
-  "density_eighth",
-  "density_quarter",
   "density_half",
   "density_median",
   "density_double",
+  "density_four",
+  "density_eight",
   "density",
   "density_implied",
 )
