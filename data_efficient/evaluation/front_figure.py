@@ -14,6 +14,11 @@ _LEGEND = 17.0
 _BEYOND = 0.35
 # Points of one cost stand beside one another, this far apart at most.
 _APART = 6.0
+# However many they are, they stay within so much of their cost.
+_WIDEST = 40.0
+# More intervals than this cover each other: then those of the front and of
+# Random alone.
+_INTERVALS = 40
 
 
 def front(
@@ -24,7 +29,10 @@ def front(
   x_title: str,
   key: str,
 ) -> Html:
-  """The figure; a point has sampler, budget, x, y, interval and on_front."""
+  """The figure; a point has sampler, budget, x, y, interval and on_front.
+
+  Of very many points only those on the front and Random's show intervals.
+  """
   points = sorted(
     (p for p in points if p["x"] is not None and p["y"] is not None),
     key=lambda p: (p["x"], names.order(p["sampler"], p["budget"])),
@@ -46,7 +54,8 @@ def front(
   shapes = _shapes(samplers)
   for point, (across, down) in zip(points, places, strict=True):
     colour = names.colour_class(point["sampler"])
-    if point.get("interval"):
+    shown = len(points) <= _INTERVALS or point["on_front"]
+    if point.get("interval") and (shown or point["sampler"] == names.RANDOM):
       marks += svg.upright(point["interval"], y, across, class_=colour)
     shape = shapes[point["sampler"]]
     marks.append(svg.marker(shape, across, down, colour))
@@ -84,17 +93,14 @@ def _places(
   points: Sequence[Mapping], x: svg.Scale, y: svg.Scale
 ) -> list[tuple[float, float]]:
   """Where points are drawn: those of nearly one cost are moved apart."""
-  across = [x(point["x"]) for point in points]
-  apart = min(_APART, (x.end - x.start) / max(len(points), 1))
-  found = list(across)
-  for crowd in _crowds(across, apart):
-    real = [across[index] for index in crowd]
-    moved = svg.spread(real, gap=apart, low=x.start, high=svg.WIDTH)
+  found = [x(point["x"]) for point in points]
+  for crowd in _crowds(found, _APART):
+    real = [found[index] for index in crowd]
+    gap = min(_APART, _WIDEST / len(crowd))
+    moved = svg.spread(real, gap=gap, low=x.start, high=svg.WIDTH)
     # Around where they are, but within the frame.
-    shift = min(
-      (sum(moved) - sum(real)) / len(real),
-      min(moved) - x.start,
-    )
+    middle = (sum(moved) - sum(real)) / len(real)
+    shift = min(middle, min(moved) - x.start)
     for index, place in zip(crowd, moved, strict=True):
       found[index] = round(place - shift, 2)
   return [(a, y(point["y"])) for a, point in zip(found, points, strict=True)]

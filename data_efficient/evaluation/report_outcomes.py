@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sections of the report: verdicts, losses, and what they cost elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data_efficient.evaluation import (
   figures,
@@ -11,9 +11,11 @@ from data_efficient.evaluation import (
   report_views,
   tables,
 )
+from data_efficient.evaluation.comparison import Verdict
 from data_efficient.evaluation.document import (
   Entry,
   Figures,
+  Folded,
   Heading,
   Listing,
   Paragraph,
@@ -21,27 +23,49 @@ from data_efficient.evaluation.document import (
 )
 from data_efficient.evaluation.report_views import View
 
+_KINDS = {
+  Verdict.BEATS: "beat Random",
+  Verdict.DOES_NOT_BEAT: "do worse than Random",
+  Verdict.UNDECIDED: "are undecided against Random",
+}
+# More verdicts than this are folded, each kind by itself.
+_VERDICTS = 24
 _LOSSES = ("hq_loss", "in_distribution_loss")
 # More curves than this cannot be told apart: then a figure a budget.
 _CURVES = 12
 
 
 def verdicts(results: Mapping) -> Section | None:
-  """Each selection against Random, first of all."""
+  """Each selection against Random, first of all; very many are folded."""
+  found = headline.judged(results)
+  if not found:
+    return None
+  if len(found) <= _VERDICTS:
+    blocks = [_verdicts(results, found)]
+  else:
+    groups = {
+      words: [s for s in found if s["verdict"] == verdict.value]
+      for verdict, words in _KINDS.items()
+    }
+    blocks = [
+      Folded(f"{len(group)} {words}", [_verdicts(results, group)])
+      for words, group in groups.items()
+      if group
+    ]
+  chance = Paragraph(headline.chance_text(len(found)), soft=True)
+  return Section("", [*blocks, chance], key="verdicts")
+
+
+def _verdicts(results: Mapping, found: Sequence[Mapping]) -> Listing:
   entries = [
     Entry(
       headline.verdict_text(sampler),
       label=headline.label(results, sampler),
       kind=sampler["verdict"],
     )
-    for sampler in headline.judged(results)
+    for sampler in found
   ]
-  if not entries:
-    return None
-  chance = Paragraph(headline.chance_text(len(entries)), soft=True)
-  return Section(
-    "", [Listing(entries, kind="verdicts"), chance], key="verdicts"
-  )
+  return Listing(entries, kind="verdicts")
 
 
 def random_missing(results: Mapping) -> Section | None:

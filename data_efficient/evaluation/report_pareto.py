@@ -47,9 +47,28 @@ def section(view: View) -> Section | None:
     Figures([_drawing(view, axis, points) for axis, points in axes.items()])
   )
   blocks += [_table(view, axis, points) for axis, points in axes.items()]
+  blocks += _unknown(view, axes)
   return Section(
     title("Quality against cost", view), blocks, key=f"pareto{view.suffix}"
   )
+
+
+def _unknown(view: View, axes: Mapping) -> list[Paragraph]:
+  """Names the points of one figure that the other cannot have."""
+  keys = {
+    axis: {(p["sampler"], p["budget"]) for p in points}
+    for axis, points in axes.items()
+  }
+  timed = keys.get("accelerator_time", set())
+  labels = [
+    headline.label(view.results, point)
+    for point in axes.get("data", ())
+    if (point["sampler"], point["budget"]) not in timed
+  ]
+  if not labels:
+    return []
+  words = "What scoring took is not known, and so no accelerator time, of "
+  return [Paragraph(f"{words}{', '.join(labels)}.")]
 
 
 def _of(view: View) -> Mapping:
@@ -67,7 +86,8 @@ def _drawing(view: View, axis: str, points: Sequence[Mapping]):
     caption=(
       f"{_CAPTIONS[axis]}: mean final HQ loss with its 95% interval; an arrow "
       "continues it beyond the frame. The grey line is the front, the thin one "
-      "goes through Random's points."
+      "goes through Random's points; where there are very many points, only "
+      "these two have their intervals drawn."
     ),
     x_title=_AXES[axis][1],
     key=f"pareto-{axis.replace('_', '-')}{view.suffix}",

@@ -121,6 +121,27 @@ def test_points_of_one_cost_stand_apart_where_their_cost_is():
   assert np.mean(places) == pytest.approx(np.mean(ends), abs=0.1)
 
 
+def test_very_many_points_of_one_cost_stay_near_it():
+  points = [
+    _point(f"s{number}", 50, 5.0, interval=[4.9, 5.1]) for number in range(60)
+  ]
+  points += [_point("random", 50, 5.0, interval=[4.9, 5.1])]
+  points += [_point("full", 0, 4.0), _point("full", 100, 4.0, on_front=True)]
+  figure = _front(points)
+  crowd = [
+    float(mark.get("x1"))
+    for mark in _marks(figure, "line", "whisker")
+    if "c-random" in mark.get("class")
+  ]
+  assert len(_marks(figure, "line", "whisker")) == len(crowd) == 3
+  places = [
+    float(mark.get("cx"))
+    for mark in _marks(figure, "circle", "disc")
+    if "c-other" in mark.get("class") and float(mark.get("cy")) < 200
+  ]
+  assert max(places) - min(places) < 41
+
+
 def test_intervals_beyond_the_frame_end_in_arrows():
   points = [
     _point("random", 10, 5.0, interval=[4.95, 9.0]),

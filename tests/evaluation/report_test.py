@@ -240,6 +240,14 @@ def test_pareto_points_stand_in_a_table_with_random():
   assert _column(seconds, "Accelerator time")["Density 40%"].text == "80 s"
 
 
+def test_points_without_a_time_are_named():
+  results = contract.results(networks=SMALL)
+  points = results["pareto"]["T5-Small"]["accelerator_time"]
+  points[:] = [p for p in points if p["sampler"] != "density"]
+  last = _section(results, "pareto").blocks[-1]
+  assert last.text.endswith("no accelerator time, of Density 40%, Density 60%.")
+
+
 def test_kendall_matrix():
   table = _table(contract.results(networks=SMALL), "agreement")
   assert table.header == ["Scorer", "Ask-LLM", "Density", "Classifier"]
@@ -349,6 +357,21 @@ def test_many_curves_are_drawn_a_figure_a_budget():
   section = _section(results, "curves")
   headings = [b.text for b in section.blocks if isinstance(b, document.Heading)]
   assert headings[0] == "At 10%, beside Full data" and len(headings) == 4
+
+
+def test_very_many_verdicts_are_folded_by_kind():
+  results = contract.results(
+    samplers=("random", "ask_llm", "density"),
+    budgets=[number / 20 for number in range(1, 8)],
+    evaluations=3,
+    seeds=(0,),
+  )
+  section = report_outcomes.verdicts(results)
+  folded = [b for b in section.blocks if isinstance(b, document.Folded)]
+  assert [f.title for f in folded] == [
+    "14 beat Random", "14 are undecided against Random",
+  ]  # fmt: skip
+  assert [len(f.blocks[0].entries) for f in folded] == [14, 14]
 
 
 def test_null_everywhere_is_no_number():
