@@ -21,9 +21,9 @@ from data_efficient.data.manifests import differences
 from data_efficient.evaluation import results, runs
 
 # What assembling takes as given: facts of the corpus, scores and selections.
-_GIVEN = ("judge", "corpus", "selections", "command", "commit")
-# Says where directories were, or what other files held.
-_ELSEWHERE = ("left_out", "agreement")
+_GIVEN = "judge corpus selections agreement command commit".split()
+# Says where directories were.
+_ELSEWHERE = ("left_out",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
