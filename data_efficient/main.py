@@ -126,7 +126,9 @@ VERBS = {
   "suite": Verb("checkpoints, few-shot tasks -> suites.json", _suite),
   "evaluate": Verb("runs -> results.json", _evaluate),
   "audit": Verb("a judge, documents -> how far these steer it", _audit),
-  "report": Verb("results.json -> index.html", _report),
+  "report": Verb(
+    "results.json -> index.html, report.md and report.tex", _report
+  ),
 }
 
 

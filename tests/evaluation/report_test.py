@@ -91,6 +91,13 @@ def test_the_papers_table_is_grouped_by_size_full_and_random_first():
   ]
 
 
+def test_full_and_random_come_first_whatever_the_order_of_the_file():
+  results = contract.results(networks=SMALL, budgets=(0.6,))
+  results["samplers"].reverse()
+  rows = [row[0].text for row in _table(results, "paper").groups[0].rows]
+  assert rows[:3] == ["Full data", "Random", "Density"]
+
+
 def test_cells_have_the_figures_and_their_intervals():
   results = contract.results(networks=SMALL)
   (ask,) = [
