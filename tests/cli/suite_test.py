@@ -1,30 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb `suite`: a small T5 is trained, chosen and reported on suites."""
+"""The verb `suite`; a network is trained and asked in tests/parity."""
 
 import dataclasses
 import json
 import random
 import shutil
 
+import jax
 import pytest
 
 from data_efficient import gin_config
 from data_efficient.cli import suite, suite_asking
-from data_efficient.data import (
-  artifacts,
-  downstream,
-  downstream_tasks,
-  few_shot,
-)
-from data_efficient.data.few_shot import Split
+from data_efficient.data import artifacts, downstream
 from data_efficient.evaluation import suites as tables
-from data_efficient.training import inference, local, optimizers
-from tests import networks
+from data_efficient.models import checkpoints, networks
+from data_efficient.training import inference
+from tests import networks as small
 from tests.data import served
-from tests.training import fakes
-
-LENGTHS = {"inputs": 64, "targets": 8}
-ENGINE = local.Local(model_parallel=1, microbatches=1, log_period=100)
 
 
 def _rows(count):
@@ -61,42 +53,19 @@ def vocabulary(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def asked(vocabulary, tmp_path_factory):
-  """What `suite.suite` needs: one untrained checkpoint and one trained."""
+  """What `suite.suite` needs, with two checkpoints."""
   root = tmp_path_factory.mktemp("suite")
   path = root / "rows.jsonl"
   path.write_text("".join(json.dumps(row) + "\n" for row in _rows(160)))
-  suites = _suites(path)
-  # Taught on the exemplars and on what chooses; never on what is reported.
-  prompts = []
-  for each in suites:
-    [by_split] = each.tasks().values()
-    taught = by_split[Split.EXEMPLARS] + by_split[Split.VALIDATION]
-    prompts += [
-      few_shot.prompt(q, [], encode=vocabulary.encode, window=64)
-      for q in taught
-    ]
-  run = dataclasses.replace(
-    fakes.run(str(root / "trained")),
-    network=networks.t5(
-      vocab_size=512, emb_dim=32, mlp_dim=64, embedding_init_stddev=0.1
-    ),
-    task=downstream_tasks.register(
-      prompts, vocabulary=vocabulary, choices=False
-    ),
-    evaluation_tasks={},
-    task_feature_lengths=LENGTHS,
-    batch_size=16,
-    steps=120,
-    schedule=optimizers.constant(learning_rate=0.02),
-    checkpoint_period=1000,
-  )
-  untrained = dataclasses.replace(run, directory=str(root / "raw"), steps=1)
-  for each in (untrained, run):
-    ENGINE.train(each)
+  network = small.t5(vocab_size=512)
+  for name in ("first", "second"):
+    parameters = networks.init_parameters(network, jax.random.key(len(name)))
+    checkpoints.save_parameters(root / name, parameters)
   return {
-    **{"suites": suites, "network": run.network, "vocabulary": vocabulary},
-    **{"checkpoints": [untrained.directory, run.directory]},
-    **{"engine": ENGINE, "task_feature_lengths": LENGTHS, "batch_size": 32},
+    **{"suites": _suites(path), "network": network, "vocabulary": vocabulary},
+    **{"checkpoints": [str(root / "first"), str(root / "second")]},
+    **{"engine": _First(), "batch_size": 32},
+    **{"task_feature_lengths": {"inputs": 64, "targets": 8}},
     **{"chosen_on": "validation", "reported_on": "test"},
     **{"resamples": 100, "seed": 0},
   }
@@ -105,27 +74,6 @@ def asked(vocabulary, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def no_gin():
   gin_config.parse([])
-
-
-def test_a_trained_network_is_chosen_and_reported(asked, tmp_path, capsys):
-  suites = [dataclasses.replace(s, shots=0) for s in asked["suites"]]
-  zero = asked | {"suites": suites}
-  suite.suite(directory=str(tmp_path), **zero)
-  found = json.loads((tmp_path / suite.FILE).read_text())
-  raw, trained = asked["checkpoints"]
-  assert found["checkpoint"] == trained
-  on = {name: row["value"] for name, row in found["validation"].items()}
-  assert on[trained] > on[raw]
-  tasks = found["results"]["tasks"]
-  choice, generated = tasks["choice"]["choice"], tasks["open"]["open"]
-  assert choice["questions"] == found["questions"]["choice"]["test"]
-  assert choice["accuracy"]["value"] > 0.85
-  assert generated["option_match"]["value"] > 0.85
-  low, high = choice["accuracy"]["interval"]
-  assert low < choice["accuracy"]["value"] <= high
-  assert found["results"]["missing"] == ["MMLU", "Reasoning"]
-  suite.suite(directory=str(tmp_path), **zero)
-  assert "done before" in capsys.readouterr().out
 
 
 class _First:
@@ -214,22 +162,22 @@ class _Switched:
 def test_another_checkpoint_at_the_same_path_is_asked_anew(
   asked, tmp_path, capsys
 ):
-  raw, trained = asked["checkpoints"]
+  first, second = asked["checkpoints"]
   path = tmp_path / "run"
-  shutil.copytree(raw, path)
+  shutil.copytree(first, path)
   engine = _Switched({str(path): "test"})
   few = {"engine": engine, "suites": asked["suites"][1:]}
   few["checkpoints"] = [str(path)]
   found = _report(tmp_path / "found", asked, **few)
-  assert found["checkpoints"] == {str(path): suite_asking.identity(raw)}
+  assert found["checkpoints"] == {str(path): suite_asking.identity(first)}
   shutil.rmtree(path)
-  shutil.copytree(trained, path)
+  shutil.copytree(second, path)
   with pytest.raises(artifacts.ArtifactError, match="has changed since"):
     _report(tmp_path / "found", asked, **few)
   # Interrupted before the report was written: no old answer is taken.
   (tmp_path / "found" / suite.FILE).unlink()
   found = _report(tmp_path / "found", asked, **few)
-  assert found["checkpoints"] == {str(path): suite_asking.identity(trained)}
+  assert found["checkpoints"] == {str(path): suite_asking.identity(second)}
   assert len(engine.asked) == 2
   shutil.rmtree(path)
   _report(tmp_path / "found", asked, **few)
@@ -257,25 +205,6 @@ def test_the_paper_s_average_chooses_where_all_of_it_is_asked():
   assert suite._choice({"a": row, "b": other}) == ("b", "average")
   on = {"a": {**row, "missing": ["QA"]}, "b": {**other, "missing": ["QA"]}}
   assert suite._choice(on) == ("a", "of_all")
-
-
-def test_real_files_are_asked(asked, shared, tmp_path):
-  data = shared / "data/instruct"
-  mmlu = dataclasses.replace(
-    asked["suites"][0],
-    **{"name": "MMLU", "category": "MMLU", "task_field": "subject"},
-    **{"pattern": str(data / "mmlu_dev_val.jsonl.gz"), "limit": 1, "shots": 5},
-  )
-  changes = {
-    **{"suites": [mmlu], "checkpoints": asked["checkpoints"][1:]},
-    "task_feature_lengths": {"inputs": 1024, "targets": 8},
-  }
-  suite.suite(directory=str(tmp_path), **asked | changes)
-  found = json.loads((tmp_path / suite.FILE).read_text())
-  rows = found["results"]["tasks"]["MMLU"].values()
-  assert len(rows) == 57
-  assert sum(row["too_long"] for row in rows) < 6
-  assert sum(row["truncated"] for row in rows) > 0
 
 
 def test_what_cannot_be_asked_is_refused(asked, tmp_path):

@@ -11,7 +11,9 @@ ENGINE = ("gin/engines/local.gin", "gin/data/vocabulary_file.gin")
 MODEL = ("gin/models/t5_1_1_small.gin",)
 # Run file -> its suites' macros of files.
 SUITES = {
-  "gin/runs/suite_few_shot.gin": ("MMLU", "BBH", "SVAMP", "ASDIV"),
+  "gin/runs/suite_few_shot.gin": (
+    *("MMLU", "BBH", "SVAMP", "ASDIV", "STRATEGY_QA"),
+  ),
   "gin/runs/suite.gin": ("MMLU", "BBH", "GSM8K", "SQUAD", "CHOICE"),
   **dict.fromkeys(
     (
@@ -31,12 +33,14 @@ class _Captured(BaseException):
   """Carries what a verb would have worked on."""
 
 
-def suites(run_file, vocabulary):
-  """The suites of a run file of the verb `suite`."""
-  macros = SUITES[run_file]
-  macros += ("STRATEGY_QA",) if "SVAMP" in macros else ()
-  bindings = [f"{name}_FILES=x" for name in macros]
-  bindings += ["OUTPUT=x", "CHECKPOINTS=['x']"]
+def suites(run_file, vocabulary, *bindings, **files):
+  """The suites of a run file of the verb `suite`.
+
+  `files`: macro of files -> glob; the others are not there.
+  """
+  globs = dict.fromkeys(SUITES[run_file], "x") | files
+  bindings += tuple(f"{name}_FILES={glob}" for name, glob in globs.items())
+  bindings += ("OUTPUT=x", "CHECKPOINTS=['x']")
   gin_config.parse(
     [run_file, *MODEL, *ENGINE],
     [*bindings, f"VOCABULARY_FILE={vocabulary.path}"],
