@@ -56,7 +56,8 @@ def _block(block) -> list[str]:
       lines = [f"- {escape(k)}: {escape(v)}" for k, v in pairs.items()]
       return ["\n".join(lines)]
     case document.Folded(title, inner):
-      found = blocks(inner)
+      code = any(isinstance(each, document.Code) for each in inner)
+      found = [] if code else blocks(inner)
       return [f"### {escape(title)}", *found] if found else []
     case document.Table():
       return [f"{escape(block.caption)}", table(block)]

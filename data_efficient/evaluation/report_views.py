@@ -54,7 +54,11 @@ def _title(network: str | None, parameters: float | int) -> str:
   if not parameters:
     return name
   size = names.parameters_text(parameters)
-  return f"{name} ({size} parameters without embeddings)"
+  if not name[0].isdigit():
+    return f"{name} ({size} parameters without embeddings)"
+  # Called by all of its parameters.
+  rest = "" if name == size else f", {size} without embeddings"
+  return f"{name} parameters{rest}"
 
 
 def _only(results: Mapping, network: str | None) -> dict:

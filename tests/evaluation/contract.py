@@ -159,6 +159,9 @@ def _row(network, sampler, budget, *, larger, seeds):
     }
     if larger
     else None,
+    "over_scaling_average": {**_spread(8.5, 4.0), "metrics": 9}
+    if larger
+    else None,
     "effective_model_size": {
       "parameters": 2.1e6 * 12 ** (-2 * (loss - 5.0)),
       "interval": [1.1e6, None if sampler == "ask_llm" else 9e6],

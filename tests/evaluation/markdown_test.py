@@ -106,6 +106,13 @@ def test_all_three_say_the_same(results):
     assert latex.escape(text) in tables
 
 
+def test_configurations_stand_on_the_page_alone(results):
+  assert "module.Class" in page.render(results, {})
+  text = markdown.render(results)
+  assert "16 runs, 16 configurations" in text
+  assert "module.Class" not in text and "Configuration 2" not in text
+
+
 def test_hostile_names_stay_names(results):
   changed = copy.deepcopy(results)
   for row in changed["samplers"] + changed["runs"]:

@@ -82,13 +82,31 @@ def test_the_papers_table_is_grouped_by_size_full_and_random_first():
       *("Density 40%", "Random 60%", "Classifier 60%"),
       *("Ask-LLM 60% by stand_in", "Density 60%"),
     ]
-  assert table.header[:5] == [
-    *("Sampler", "Training tokens", "Over-scaling %, HQ loss"),
+  assert table.header[:6] == [
+    *("Sampler", "Training tokens", "Over-scaling %, mean of metrics"),
+    "Over-scaling %, HQ loss",
     *("In-distribution perplexity", "HQ perplexity"),
   ]
-  assert table.header[5:] == [
+  assert table.header[6:] == [
     *("GLUE", "SuperGLUE", "CNN/DM", "SQuAD", "MMLU", "BBH"),
   ]
+
+
+@pytest.mark.parametrize(
+  ("name", "size", "title"),
+  [
+    ("T5-Small", 2_100_000, "T5-Small (2.1M parameters without embeddings)"),
+    ("3.6M", 2_900_000, "3.6M parameters, 2.9M without embeddings"),
+    ("64K", 64_000, "64K parameters"),
+    ("unknown network", None, "unknown network"),
+  ],
+)
+def test_networks_are_called_by_their_size_once(name, size, title):
+  results = {
+    "samplers": [{"network": name}],
+    "networks": [{"network": name, "non_embedding_parameters": size}],
+  }
+  assert report_views.networks(results) == {name: title}
 
 
 def test_full_and_random_come_first_whatever_the_order_of_the_file():
@@ -108,7 +126,10 @@ def test_cells_have_the_figures_and_their_intervals():
   ask["hq_perplexity"] = {"mean": 123.456, "interval": [120.0, 127.0]}
   ask["suites"]["GLUE"] = {"mean": 0.8766, "interval": None}
   ask["over_scaling"] = {"hq_loss": {"mean": 33.04, "interval": [30.0, 36.0]}}
+  ask["over_scaling_average"] = {"mean": 8.25, "interval": [4.0, 12.5]}
   table, name = _table(results, "paper"), "Ask-LLM 60% by stand_in"
+  cell = _column(table, "Over-scaling %, mean of metrics")[name]
+  assert cell == ("8.2", ("4.0 to 12.5",), False)
   assert _column(table, "Training tokens")[name].text == "642,000"
   cell = _column(table, "HQ perplexity")[name]
   assert cell == ("123.46", ("120.00 to 127.00",), True)
@@ -155,7 +176,7 @@ def test_suites_are_bold_by_differences_of_their_own():
 def test_columns_without_figures_are_left_out():
   results = contract.results(networks=SMALL)
   for sampler in results["samplers"]:
-    sampler["over_scaling"] = None
+    sampler["over_scaling"] = sampler["over_scaling_average"] = None
     del sampler["suites"]
   assert _table(results, "paper").header[2:] == [
     "In-distribution perplexity", "HQ perplexity",
