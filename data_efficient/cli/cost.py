@@ -18,6 +18,10 @@ from data_efficient.data import artifacts
 FILE = "cost.json"
 
 
+class CostError(ValueError):
+  """A cost that was written down and cannot be read."""
+
+
 @contextlib.contextmanager
 def measured(directory: artifacts.PathLike) -> Iterator[None]:
   """Adds the seconds of the block to DIRECTORY/cost.json, also on failure.
@@ -39,9 +43,26 @@ def measured(directory: artifacts.PathLike) -> Iterator[None]:
 
 
 def seconds(directory: artifacts.PathLike) -> float:
-  """Seconds spent on a directory so far; 0.0 if nothing was measured."""
+  """Seconds spent on a directory so far; 0.0 if nothing was measured.
+
+  Raises:
+    CostError: cost.json is damaged.
+  """
   path = pathlib.Path(directory, FILE)
-  return json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+  if not path.exists():
+    return 0.0
+  try:
+    return float(json.loads(path.read_bytes())["seconds"])
+  except (ValueError, KeyError, TypeError) as error:
+    raise CostError(
+      f"{path}: damaged ({error!r}): remove it, and what was spent before is "
+      "not known"
+    ) from None
+
+
+def is_measured(directory: artifacts.PathLike) -> bool:
+  """Whether it is known what was spent on a directory."""
+  return pathlib.Path(directory, FILE).exists()
 
 
 def commit() -> str:

@@ -44,7 +44,8 @@ def evaluate(
       the pool is reported too.
     stages: sampler -> stage -> directory (in the experiment) whose cost it is.
       A stage that two samplers need stands with both: the sum is what a
-      sampler would have cost alone.
+      sampler would have cost alone. Where one was not measured, what the
+      sampler costs is not known, and said so.
     judged: what a table calls a scorer -> its score set (in the experiment),
       for how well the score tells evaluation sets from the pool.
     command: what reproduces the experiment.
@@ -57,12 +58,7 @@ def evaluate(
   found = results.assemble(
     runs.find(root / "runs", samplers) + admission.unfinished(root / "runs"),
     judge=_judge(corpus, root, scores, judged, stages),
-    scoring_seconds={
-      sampler: {
-        stage: cost.seconds(root / name) for stage, name in names.items()
-      }
-      for sampler, names in stages.items()
-    },
+    scoring_seconds=_scoring(root, stages),
     corpus=_corpus(corpus),
     selections=_selections(corpus, root, samplers, _density(stages)),
     command=command,
@@ -72,6 +68,25 @@ def evaluate(
   _print_notes(found)
   results.write(root / "results.json", found)
   print(root / "results.json")
+
+
+def _scoring(
+  root: pathlib.Path, stages: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, float]]:
+  """Seconds of each sampler's stages, of those that were all measured."""
+  found = {}
+  for sampler, places in stages.items():
+    missing = [p for p in places.values() if not cost.is_measured(root / p)]
+    if missing:
+      print(
+        f"cost of scoring not known: {sampler}: no {cost.FILE} in "
+        f"{', '.join(str(root / place) for place in missing)}"
+      )
+      continue
+    found[sampler] = {
+      stage: cost.seconds(root / place) for stage, place in places.items()
+    }
+  return found
 
 
 def _print_notes(found: Mapping) -> None:

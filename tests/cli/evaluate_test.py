@@ -173,3 +173,20 @@ def test_scores_of_another_corpus_are_an_error(
   )
   assert code == 2 and found is None
   assert "score_set of another corpus" in capsys.readouterr().err
+
+
+def test_a_cost_that_was_not_measured_is_not_nothing(
+  experiment, copied, capsys
+):
+  (copied / "scores").unlink()
+  shutil.copytree(experiment.root / "scores", copied / "scores")
+  (copied / "scores/density/cost.json").unlink()
+  code, found = _evaluate(experiment, copied)
+  assert code == 0
+  assert set(found["scoring_seconds"]) == {"ask_llm", "quality_classifier"}
+  for row in found["runs"]:
+    assert (row["scoring_seconds"] is None) == (row["sampler"] == "density")
+  assert "not known: density: no cost.json in " in capsys.readouterr().out
+  (copied / "scores/ask_llm/cost.json").write_text('{"second": 1}')
+  assert _evaluate(experiment, copied)[0] == 2
+  assert "ask_llm/cost.json: damaged" in capsys.readouterr().err
