@@ -6,9 +6,10 @@
 
 Verbs that compute get the same command on every worker; the others, which read
 and write files, run on the first. A slice that is preempted is made anew, set
-up, and the job goes on there; at the end it is deleted. The config's `output`
-must be where all workers and later slices can read it, such as NFS; --setup
-must leave the repository in --directory of every worker, with its environment.
+up, and the job goes on there; at the end, also of a launch that was stopped, it
+is deleted. The config's `output` must be where all workers and later slices can
+read it, such as NFS; --setup must leave the repository in --directory of every
+worker, with its environment.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from data_efficient.cli import job as job_files
 from launch import command_lines, slices
 
 _SSH_FAILED = 255
+_STOPPED = 143
 
 
 class OnSlice:
@@ -75,6 +77,8 @@ class _Attempt:
     """Its exit code on a slice that was there till its end."""
     while True:
       self._keeper.have(self._stopped, self._log)
+      if self._stopped.is_set():
+        return _STOPPED
       self._process = attempts.Process(self._argv, self._log, (), {})
       code = self._process.wait()
       if not code or self._stopped.is_set() or self._keeper.is_active():

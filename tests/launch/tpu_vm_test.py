@@ -6,12 +6,15 @@ import json
 import os
 import pathlib
 import stat
+import subprocess
 import sys
+import time
 
 import pytest
 
 from data_efficient.cli import jobs
 from launch import slices, tpu_vm
+from tests import conftest
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden/launch/tpu_vm.txt"
 # Keeps one slice's state in a file, and does what `fault` says.
@@ -237,13 +240,23 @@ def test_a_request_that_fails_is_not_asked_for_without_end(cloud, capsys):
   assert not (found.place / "state").exists()
 
 
-def test_a_slice_is_waited_for_so_long_and_no_longer(cloud, capsys):
-  found = cloud("full")
+def test_a_slice_is_waited_for_so_long_and_no_longer(
+  cloud, capsys, monkeypatch
+):
+  found, asked = cloud("full"), []
+  give_up = slices.Keeper._give_up
+
+  def noted(keeper, state):
+    asked.append(len(found.calls("describe")))
+    give_up(keeper, state)
+
+  monkeypatch.setattr(slices.Keeper, "_give_up", noted)
   assert found.launch("--wait_hours=0.0001") == 2
   error = capsys.readouterr().err
   assert "no slice v4-8 in z after 0.0001 hours" in error
   assert "it is WAITING_FOR_RESOURCES" in error and "--wait_hours" in error
-  # The second job does not wait all over again.
+  # The second job does not wait all over again; the last look is to delete it.
+  assert asked == [len(found.calls("describe")) - 1]
   assert len(found.calls("create")) == 1 and len(found.calls("delete")) == 1
 
 
@@ -277,6 +290,22 @@ def test_without_gcloud_nothing_is_tried(cloud, capsys, monkeypatch):
   monkeypatch.setenv("PATH", str(found.place))
   assert found.launch() == 2
   assert "gcloud is not installed" in capsys.readouterr().err
+
+
+def test_a_stopped_launch_ends_its_job_and_gives_the_slice_back(cloud):
+  found = cloud()
+  _write(found.place / "bin/python", "#!/bin/sh\ntouch began\nexec sleep 60\n")
+  argv = [sys.executable, "-m", "launch.tpu_vm", "config.py", "--slice=s"]
+  argv += ["--zone=z", "--python=bin/python", f"--directory={found.place}"]
+  process = subprocess.Popen(
+    argv, env=os.environ | {"PYTHONPATH": str(conftest.ROOT)}
+  )
+  while not (found.place / "began").exists():
+    assert process.poll() is None
+    time.sleep(0.02)
+  process.terminate()
+  assert process.wait(timeout=60) == 143
+  assert len(found.calls("ssh")) == 1 and len(found.calls("delete")) == 1
 
 
 def _printed(capsys) -> str:
