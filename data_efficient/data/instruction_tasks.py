@@ -83,31 +83,38 @@ class Instructions:
   watched_on: str
   data_dir: str = ""
 
-  def training(self, vocabulary: tokenizers.SentencePiece) -> tasks.TaskName:
-    """Registers the mixture.
-
-    Raises:
-      InstructionError: no dataset, or two of one name.
-    """
+  def __post_init__(self):
     names = [each.name for each in self.datasets]
     if not names or len(set(names)) < len(names):
       raise InstructionError(f"datasets are {names}, expected each once")
+    if unknown := sorted(set(self.watched) - set(names)):
+      raise InstructionError(
+        f"{unknown} are watched, but no datasets of the mixture; there are"
+        f" {names}"
+      )
+    if self.trained_on == self.watched_on:
+      raise InstructionError(
+        f"{self.trained_on!r} would be trained on and watched: watch a slice"
+        " that nothing is trained on"
+      )
+
+  def training(self, vocabulary: tokenizers.SentencePiece) -> tasks.TaskName:
+    """Registers the mixture."""
     rate = functools.partial(
       seqio.mixing_rate_num_examples, maximum=self.maximum
     )
     name = f"instructions_{len(seqio.MixtureRegistry.names())}"
-    made = [self._task(each, self.trained_on, vocabulary) for each in names]
+    made = [
+      self._task(each.name, self.trained_on, vocabulary)
+      for each in self.datasets
+    ]
     seqio.MixtureRegistry.add(name, [(each, rate) for each in made])
     return name
 
   def evaluations(
     self, vocabulary: tokenizers.SentencePiece
   ) -> dict[str, tasks.TaskName]:
-    """Registers what is watched: label -> task.
-
-    Raises:
-      InstructionError: a name of no dataset.
-    """
+    """Registers what is watched: label -> task."""
     return {
       name: self._task(name, self.watched_on, vocabulary)
       for name in self.watched
@@ -121,11 +128,6 @@ class Instructions:
     self, name: str, split: str, vocabulary: tokenizers.SentencePiece
   ) -> tasks.TaskName:
     found = {each.name: each for each in self.datasets}
-    if name not in found:
-      raise InstructionError(
-        f"{name!r} is watched, but no dataset of the mixture; there are"
-        f" {list(found)}"
-      )
     return task(
       found[name], split=split, vocabulary=vocabulary, data_dir=self.data_dir
     )

@@ -60,6 +60,13 @@ class T5Mixture:
   watched_on: str
   data_dir: str = ""
 
+  def __post_init__(self):
+    if self.trained_on == self.watched_on:
+      raise T5TasksError(
+        f"{self.trained_on!r} would be trained on and watched: watch a slice"
+        " that nothing is trained on"
+      )
+
   def training(self, vocabulary: tokenizers.SentencePiece) -> tasks.TaskName:
     """Registers the mixture; see `mixture`."""
     return mixture(

@@ -133,6 +133,29 @@ def test_settings_of_a_suite_are_checked(changes, message):
     _suite("x", **changes)
 
 
+def test_a_record_may_name_its_split(tmp_path):
+  row = {"instruction": "Why?", "input": "A. x", "output": "A"}
+  path = _write(tmp_path / "a.jsonl", {**row, "split": "exemplars"})
+  [found] = _suite(path).tasks().values()
+  assert len(found[Split.EXEMPLARS]) == 1
+  path = _write(tmp_path / "a.jsonl", {**row, "split": "dev"})
+  with pytest.raises(few_shot.FewShotError, match="split is 'dev', expected"):
+    _suite(path).tasks()
+
+
+def test_tasks_that_a_suite_names(tmp_path):
+  row = {"instruction": "Why?", "input": "A. x", "output": "A"}
+  rows = [{**row, "task": name} for name in ("a", "b", "c")]
+  path = _write(tmp_path / "a.jsonl", *rows)
+  suite = _suite(path, task_field="task", names=["c", ("a", "d", "b")])
+  found = suite.tasks()
+  assert suite.rows(found) == [["c"], ["a", "b"]]
+  assert suite.missing(found) == ["d"]
+  assert _suite(path).rows(found) == [["a"], ["b"], ["c"]]
+  with pytest.raises(few_shot.FewShotError, match=r"has no task \['c'\]"):
+    _suite(path, task_field="task", names=["a", "b"]).tasks()
+
+
 def test_mmlu_has_57_subjects_and_exemplars_of_its_own_split(shared):
   suite = _suite(
     shared / "data/instruct/mmlu_dev_val.jsonl.gz", task_field="subject"

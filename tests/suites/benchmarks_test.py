@@ -123,6 +123,11 @@ def test_what_is_no_benchmark_is_refused(vocabulary):
   ):
     with pytest.raises(benchmarks.BenchmarkError, match=message):
       benchmarks.Benchmark(**good | changes)
+  with pytest.raises(t5_tasks.T5TasksError, match="trained on and watched"):
+    t5_tasks.T5Mixture(
+      **{"mixture": "x", "trained_on": "train", "watched_on": "train"},
+      watched={},
+    )
   ours = {"split": "train", "vocabulary": vocabulary, "data_dir": ""}
   with pytest.raises(t5_tasks.T5TasksError, match="no 'glue_x'; of that kind"):
     t5_tasks.task("glue_x", **ours)
