@@ -14,6 +14,9 @@ from data_efficient.evaluation.document import (
   Section,
 )
 
+# More runs than this are not named in a sentence.
+_NAMED = 12
+
 
 def left_out(results: Mapping) -> Section | None:
   """Names every run that no figure counts, and those counted on trust."""
@@ -26,13 +29,21 @@ def left_out(results: Mapping) -> Section | None:
   if unknown:
     words = (
       f"{len(unknown)} runs do not say which corpus they were trained on; they "
-      f"are counted all the same: {', '.join(unknown)}."
+      "are counted all the same"
     )
-    blocks.append(Paragraph(words))
+    blocks += _named(words, unknown)
   if not blocks:
     return None
   title = "Runs left out" if left else "Runs of an unknown corpus"
   return Section(title, blocks, key="left-out")
+
+
+def _named(words: str, runs: Sequence[str]) -> list:
+  """A sentence that names runs; very many are folded."""
+  if len(runs) <= _NAMED:
+    return [Paragraph(f"{words}: {', '.join(runs)}.")]
+  entries = [Entry(run) for run in runs]
+  return [Paragraph(f"{words}."), Folded("Which runs", [Listing(entries)])]
 
 
 def reproduce(results: Mapping) -> Section:
@@ -95,8 +106,7 @@ def configurations(results: Mapping) -> Section | None:
   )
   blocks = [Paragraph(words), Folded("Every run's configuration", folded)]
   if missing := found.get("missing"):
-    words = f"{len(missing)} runs wrote none: {', '.join(map(str, missing))}."
-    blocks.insert(1, Paragraph(words))
+    blocks[1:1] = _named(f"{len(missing)} runs wrote none", missing)
   return Section("Configurations", blocks, key="configurations")
 
 

@@ -375,6 +375,14 @@ def test_runs_of_an_unknown_corpus_are_named():
   assert words.text.endswith("counted all the same: old-run.")
 
 
+def test_very_many_names_of_runs_are_folded():
+  results = contract.results(networks=SMALL)
+  results["corpus_unknown"] = [f"run-{number}" for number in range(13)]
+  words, folded = _section(results, "left-out").blocks
+  assert words.text.endswith("counted all the same.")
+  assert folded.blocks[0].entries[12].text == "run-12"
+
+
 def test_many_curves_are_drawn_a_figure_a_budget():
   results = contract.results(
     networks=SMALL,
