@@ -21,6 +21,24 @@ from data_efficient.evaluation import (
 from data_efficient.evaluation.document import Section
 
 TITLE = "What selection bought"
+# What results.json has always had; all else is optional.
+_NEEDED = (
+  *("steps", "batch_size", "target", "runs", "samplers", "judge", "command"),
+  *("scoring_seconds", "training_seconds", "corpus", "selections", "commit"),
+)
+
+
+class ReportError(ValueError):
+  """Results that no report can be made of."""
+
+
+def check(results: object) -> None:
+  """Raises ReportError for what is no `results.json` of the verb `evaluate`."""
+  if not isinstance(results, Mapping):
+    raise ReportError(f"expected a JSON object, not {type(results).__name__}")
+  missing = [key for key in _NEEDED if key not in results]
+  if missing:
+    raise ReportError(f"these keys are missing: {', '.join(missing)}")
 
 
 def sections(results: Mapping, examples: Mapping) -> list[Section]:

@@ -40,10 +40,31 @@ def test_page_markdown_latex_and_curve_of_the_same_results(tmp_path, capsys):
   assert capsys.readouterr().out == f"{tmp_path / 'index.html'}\n"
 
 
-@pytest.mark.parametrize("text", [None, "{"])
-def test_no_results_or_damaged_ones_are_told(tmp_path, text):
-  if text:
-    (tmp_path / "results.json").write_text(text)
-  with pytest.raises(ValueError, match="results.json.*`evaluate` first"):
+def test_results_that_were_kept_need_no_corpus(tmp_path):
+  results = contract.results(
+    networks=("T5-Small",), samplers=("random",), budgets=(0.6,), evaluations=3
+  )
+  (tmp_path / "results.json").write_text(json.dumps(results))
+  # Unreadable, but nobody reads it.
+  (tmp_path / "selections/a").mkdir(parents=True)
+  (tmp_path / "selections/a/manifest.json").write_text("{")
+  report.report(corpus=None, experiment=str(tmp_path), samplers=None, scores={})
+  assert "Examples of what" not in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+  ("data", "words"),
+  [
+    (None, "No such file"),
+    (b"{", "results.json: Expecting property name"),
+    (b"\xff", "utf-8"),
+    (b"[]", "expected a JSON object, not list"),
+    (b'{"steps": 1, "runs": []}', "missing: batch_size, target, samplers"),
+  ],
+)
+def test_no_results_or_damaged_ones_are_told(tmp_path, data, words):
+  if data:
+    (tmp_path / "results.json").write_bytes(data)
+  with pytest.raises(ValueError, match=f"{words}.*`evaluate` first"):
     _report(tmp_path)
   assert not (tmp_path / "index.html").exists()
