@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_efficient.evaluation import (
+  comparison,
   names,
   pareto,
   run_rows,
@@ -47,14 +48,22 @@ def _of(groups: Groups, sampler: str) -> list[Measured]:
 def size_curve(
   networks: Sequence[Network], groups: Mapping[str, Groups]
 ) -> scaling.SizeCurve | str:
-  """Full's HQ loss by size of network; the reason where there is none."""
-  losses = {}
+  """Full's HQ loss by size of network; the reason where there is none.
+
+  Networks of one size that differ in something else count as one.
+  """
+  full: dict[int, list[Measured]] = {}
   for network in networks:
-    full = _of(groups[network.name], names.FULL)
-    if network.non_embedding_parameters and full:
-      size = network.non_embedding_parameters
-      losses[size] = sampler_rows.mean_final(full, HQ_LOSS)
-  return scaling.size_curve(losses)
+    size, runs = network.non_embedding_parameters, groups[network.name]
+    if size and (found := _of(runs, names.FULL)):
+      full.setdefault(size, []).extend(found)
+  return scaling.size_curve(
+    {n: _mean_of_runs(found) for n, found in full.items()}
+  )
+
+
+def _mean_of_runs(runs: Sequence[Measured]) -> float:
+  return comparison.summarize([each.finals[HQ_LOSS] for each in runs]).mean
 
 
 def _larger(

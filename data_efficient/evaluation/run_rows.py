@@ -43,6 +43,16 @@ class Measured(NamedTuple):
     return self.run.training_seconds * steps / self.run.steps
 
 
+def finals_of(runs: Sequence[Measured], metric: str) -> dict[int, float]:
+  """Seed -> final value."""
+  return {each.run.seed: each.finals[metric] for each in runs}
+
+
+def mean_final(runs: Sequence[Measured], metric: str) -> float:
+  """Mean over seeds; NaN where there is no run."""
+  return comparison.summarize(list(finals_of(runs, metric).values())).mean
+
+
 def target(runs: Sequence[Run]) -> dict[str, Any]:
   """Mean final values of Full's runs of one network, and their seeds.
 

@@ -1,18 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of samplers in `results.json`: their runs over seeds."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from data_efficient.evaluation import comparison, convergence, names, scaling
+import numpy as np
+
+from data_efficient.evaluation import (
+  comparison,
+  convergence,
+  convergence_rows,
+  names,
+  scaling,
+)
 from data_efficient.evaluation.measures import (
   HQ_LOSS,
   IN_DISTRIBUTION_LOSS,
   SUITES_VALIDATION,
   Kind,
 )
-from data_efficient.evaluation.run_rows import KEPT, LOSSES, Measured
+from data_efficient.evaluation.run_rows import (
+  KEPT,
+  LOSSES,
+  Measured,
+  finals_of,
+  mean_final,
+)
 
 Runs = Sequence[Measured]
 _PERPLEXITIES = {
@@ -49,7 +62,7 @@ def row(runs: Runs, beside: Beside) -> dict[str, Any]:
     "budget": budget,
     "seeds": [each.run.seed for each in runs],
     **{field: _mean(runs, field) for field in KEPT},
-    **{loss: _summary(_finals(runs, loss)) for loss in LOSSES},
+    **{loss: _summary(finals_of(runs, loss)) for loss in LOSSES},
     **_perplexities(runs),
     "suites": _suites(runs),
     "against_random": (
@@ -62,10 +75,12 @@ def row(runs: Runs, beside: Beside) -> dict[str, Any]:
       else _against(runs, beside.baseline)
     ),
     "verdict": _verdict(sampler, runs, random),
-    "steps_to_full": _steps_to_full(runs, target=_has_target(full, HQ_LOSS)),
+    "steps_to_full": _steps_to_full(
+      runs, target=convergence_rows.has_target(full, HQ_LOSS)
+    ),
     "speedup": _speedup(runs, HQ_LOSS),
     "in_distribution_speedup": _speedup(runs, IN_DISTRIBUTION_LOSS),
-    "convergence": _convergence(runs, full),
+    "convergence": convergence_rows.by_metric(runs, full),
     **_over_scaling(runs, beside),
     "effective_model_size": _effective_size(runs, beside.curve),
     "training_seconds": _mean(runs, "training_seconds"),
@@ -75,16 +90,7 @@ def row(runs: Runs, beside: Beside) -> dict[str, Any]:
 
 def hq_interval(runs: Runs) -> comparison.Interval | None:
   """Student's interval of the mean final HQ loss."""
-  return comparison.interval(list(_finals(runs, HQ_LOSS).values()))
-
-
-def mean_final(runs: Runs, metric: str) -> float:
-  """Mean over seeds; NaN where there is no run."""
-  return comparison.summarize(list(_finals(runs, metric).values())).mean
-
-
-def _finals(runs: Runs, metric: str) -> dict[int, float]:
-  return {each.run.seed: each.finals[metric] for each in runs}
+  return comparison.interval(list(finals_of(runs, HQ_LOSS).values()))
 
 
 def _mean(runs: Runs, field: str) -> float:
@@ -100,13 +106,19 @@ def _perplexities(runs: Runs) -> dict[str, Any]:
   """exp of the mean loss, and of its interval's ends: a geometric mean."""
   found = {}
   for name, loss in _PERPLEXITIES.items():
-    finals = list(_finals(runs, loss).values())
+    finals = list(finals_of(runs, loss).values())
     bounds = comparison.interval(finals)
     found[name] = {
-      "mean": math.exp(comparison.summarize(finals).mean),
-      "interval": [math.exp(end) for end in bounds] if bounds else None,
+      "mean": _perplexity(comparison.summarize(finals).mean),
+      "interval": [_perplexity(end) for end in bounds] if bounds else None,
     }
   return found
+
+
+def _perplexity(loss: float) -> float:
+  """exp(loss); infinite, and so null, where no number is so large."""
+  with np.errstate(over="ignore"):
+    return float(np.exp(loss))
 
 
 def _of_suites(runs: Runs) -> list[str]:
@@ -123,7 +135,7 @@ def _of_suites(runs: Runs) -> list[str]:
 def _suites(runs: Runs) -> dict[str, Any]:
   found = {}
   for name in _of_suites(runs):
-    finals = list(_finals(runs, name).values())
+    finals = list(finals_of(runs, name).values())
     mean, bounds = (
       comparison.summarize(finals).mean,
       comparison.interval(finals),
@@ -134,7 +146,7 @@ def _suites(runs: Runs) -> dict[str, Any]:
 
 def _difference(ours: Runs, theirs: Runs, loss: str) -> comparison.Difference:
   return comparison.paired_difference(
-    _finals(ours, loss), _finals(theirs, loss)
+    finals_of(ours, loss), finals_of(theirs, loss)
   )
 
 
@@ -161,29 +173,11 @@ def _verdict(sampler: str, ours: Runs, random: Runs) -> str | None:
   return comparison.judge_difference(_difference(ours, random, HQ_LOSS)).value
 
 
-def _has_target(full: Runs, metric: str) -> bool:
-  return bool(full) and math.isfinite(mean_final(full, metric))
-
-
-def _restricted(runs: Runs, metric: str) -> list[float]:
-  return [
-    convergence.restricted_steps(
-      each.steps_to_full[metric], steps=each.run.steps
-    )
-    for each in runs
-  ]
-
-
-def _reached(runs: Runs, metric: str) -> list[float]:
-  steps = [each.steps_to_full[metric] for each in runs]
-  return [step for step in steps if step is not None]
-
-
 def _steps_to_full(runs: Runs, *, target: bool) -> dict[str, Any]:
   """Over seeds; restricted ones are null where Full has no final loss."""
-  reached = _reached(runs, HQ_LOSS)
+  reached = convergence_rows.reached(runs, HQ_LOSS)
   all_did = len(reached) == len(runs)
-  restricted = _restricted(runs, HQ_LOSS)
+  restricted = convergence_rows.restricted(runs, HQ_LOSS)
   return {
     "mean": comparison.summarize(reached).mean if all_did else None,
     "reached": len(reached),
@@ -205,61 +199,6 @@ def _speedup(runs: Runs, loss: str) -> dict[str, Any]:
   return comparison.summarize_speedups(speedups)._asdict()
 
 
-def _tokens(each: Measured, steps: float) -> float | None:
-  tokens = each.run.step_tokens
-  return None if tokens is None else steps * tokens
-
-
-def _with_scoring(each: Measured, steps: float, share: str) -> float | None:
-  if each.scoring is None:
-    return None
-  return each.seconds(steps) + getattr(each.scoring, share)
-
-
-# What a run has spent after some of its steps; None where it is not known.
-_UNITS: dict[str, Callable[[Measured, float], float | None]] = {
-  "steps": lambda each, steps: steps,
-  "tokens": _tokens,
-  "seconds": lambda each, steps: each.seconds(steps),
-  "seconds_with_scoring": lambda each, steps: _with_scoring(
-    each, steps, "alone"
-  ),
-  "seconds_with_scoring_amortised": lambda each, steps: _with_scoring(
-    each, steps, "amortised"
-  ),
-}
-
-
-def _convergence(runs: Runs, full: Runs) -> dict[str, Any]:
-  """Of each metric that all of these runs and all of Full's have a curve of."""
-  found = {}
-  for metric in runs[0].steps_to_full:
-    everywhere = all(metric in each.steps_to_full for each in (*runs, *full))
-    if everywhere and _has_target(full, metric):
-      found[metric] = _savings(runs, full, metric)
-  return found
-
-
-def _savings(runs: Runs, full: Runs, metric: str) -> dict[str, Any]:
-  """By unit; None where it is not known what some run spent of it."""
-  steps = [
-    list(zip(g, _restricted(g, metric), strict=True)) for g in (runs, full)
-  ]
-  reached = len(_reached(runs, metric))
-  found: dict[str, Any] = {}
-  for unit, spent in _UNITS.items():
-    ours, theirs = (
-      {each.run.seed: spent(each, count) for each, count in group}
-      for group in steps
-    )
-    known = None not in ours.values() and None not in theirs.values()
-    savings = (
-      convergence.savings(ours, theirs, reached=reached) if known else None
-    )
-    found[unit] = savings._asdict() if savings else None
-  return found
-
-
 def _over_scaling(runs: Runs, beside: Beside) -> dict[str, Any]:
   """Of each metric that all runs have, and of their average."""
   if not beside.larger or not beside.full:
@@ -270,7 +209,7 @@ def _over_scaling(runs: Runs, beside: Beside) -> dict[str, Any]:
     if not all(metric in each.finals for each in everyone):
       continue
     ours, full, larger = (
-      _finals(group, metric) for group in (runs, beside.full, beside.larger)
+      finals_of(group, metric) for group in (runs, beside.full, beside.larger)
     )
     each = scaling.over_scaling(ours, full, larger, sign=measure.sign)
     found[metric] = each.describe()

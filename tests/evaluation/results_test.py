@@ -347,6 +347,44 @@ def test_perplexities_are_powers_of_losses(two_networks):
   ] == pytest.approx([math.exp(6.0)] * 2)
 
 
+def test_a_perplexity_beyond_all_numbers_is_null(tmp_path):
+  results = _assemble(
+    tmp_path,
+    [
+      ("random", 0.2, 0, (9.0, 7.0, 7.0, 7.0)),
+      # Its interval over two seeds reaches far beyond exp's range.
+      ("random", 0.2, 1, (9.0, 200.0, 200.0, 200.0)),
+    ],
+  )
+  found = _sampler(results, "random")["hq_perplexity"]
+  assert found["mean"] == pytest.approx(math.exp(103.5))
+  assert found["interval"] == [pytest.approx(0.0), None]
+  json.dumps(results, allow_nan=False)
+
+
+def test_networks_of_one_size_count_as_one_size(tmp_path):
+  directories = []
+  networks = (
+    (sizes.network(16), 6.0),
+    (sizes.network(16, dtype="bfloat16"), 8.0),
+    (sizes.network(32), 5.0),
+  )
+  for index, (network, loss) in enumerate(networks):
+    pairs = [(step, loss) for step in (0, 10, 20, 30)]
+    facts = {
+      **{"sampler": "full", "budget": None},
+      "compared_by": {**fakes.COMPARED_BY, "network": network},
+    }
+    directory = fakes.write_run(
+      tmp_path / str(index),
+      facts=facts,
+      evaluations={"hq": pairs, "in_distribution": pairs},
+    )
+    directories.append(directory)
+  found = results_module.assemble(directories, **_FACTS)
+  assert list(found["size_curve"]["sizes"].values()) == [7.0, 5.0]
+
+
 def test_over_scaling_against_the_next_network(two_networks):
   row = _row(two_networks, "6.4K", "ask_llm")
   # From 6 to 5: seed 0 gains half of it, seed 1 loses twice as much.
