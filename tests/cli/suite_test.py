@@ -233,3 +233,34 @@ def test_the_gin_file_names_every_suite():
   for name in names:
     assert f"%{name}_FILES" in text
   assert "chosen_on = 'validation'" in text
+
+
+@pytest.mark.parametrize(
+  ("run_file", "names", "bindings"),
+  [
+    ("suite_few_shot", ["MMLU", "BBH", "SVAMP", "ASDIV", "STRATEGY_QA"], []),
+    ("suite_glue", [], ["TFDS_DIRECTORY=x"]),
+    ("suite_super_glue", [], []),
+    ("suite_cnn_dailymail", [], []),
+    ("suite_squad", [], []),
+  ],
+)
+def test_the_gin_files_of_other_suites_parse(run_file, names, bindings):
+  files = [f"gin/runs/{run_file}.gin", "gin/data/vocabulary_file.gin"]
+  files += ["gin/models/t5_1_1_small.gin", "gin/engines/local.gin"]
+  bindings = [*bindings, *(f"{name}_FILES=x" for name in names)]
+  bindings += ["OUTPUT=out", "CHECKPOINTS=['a', 'b']", "VOCABULARY_FILE=x"]
+  gin_config.parse(files, bindings)
+  assert "reported_on = 'test'" in gin_config.resolved()
+
+
+@pytest.mark.parametrize(
+  "tasks", ["flan", "glue", "super_glue", "cnn_dailymail", "squad"]
+)
+def test_the_gin_files_of_tuning_parse(tasks):
+  files = ["gin/runs/tune.gin", f"gin/data/{tasks}.gin"]
+  files += ["gin/runs/finetune.gin", "gin/data/vocabulary_file.gin"]
+  files += ["gin/models/t5_1_1_small.gin", "gin/engines/local.gin"]
+  bindings = ["OUTPUT=out", "INITIAL_CHECKPOINT=x", "VOCABULARY_FILE=x"]
+  gin_config.parse(files, bindings)
+  assert "constant.learning_rate = 0.001" in gin_config.resolved()
