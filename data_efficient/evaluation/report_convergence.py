@@ -180,7 +180,7 @@ def _rows(view: View, metric: str, marks: Mapping[str, str]) -> list[Row]:
 def _table(view: View, metric: str) -> Table:
   header = [
     "Sampler", "Reached", "Steps", "Tokens",
-    *(words for words, _ in _SECONDS.values()), "Speed-up",
+    *(words for words, _ in _SECONDS.values()), "Steps saved",
   ]  # fmt: skip
   rows = []
   for sampler in view.results["samplers"]:
@@ -200,9 +200,9 @@ def _table(view: View, metric: str) -> Table:
   caption = (
     f"Until Full's final {names.metric(metric)}: restricted means, in percent "
     "of Full's steps and of the mean time of its training runs, with 95% "
-    "intervals and absolute values beneath. The speed-up is the share of the "
-    "steps that is saved, seed by seed, of those that Full's own runs need; it "
-    "is an upper bound (≤) where a run never got there."
+    "intervals and absolute values beneath. Saved is the share of the steps "
+    "that Full's own runs need until they first get there, seed by seed; it is "
+    "an upper bound (≤) where a run never got there."
   )
   key = f"convergence-{_key(metric, view)}"
   return document.table(caption, header, rows, key=key)

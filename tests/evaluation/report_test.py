@@ -219,7 +219,7 @@ def test_convergence_in_percent_of_full():
   assert _column(table, "Steps")[name][:2] == (
     "≥ 56%", ("50% to 62%", "168 steps"),
   )  # fmt: skip
-  assert _column(table, "Speed-up")[name][:2] == ("≤ 44%", ("30% to 58%",))
+  assert _column(table, "Steps saved")[name][:2] == ("≤ 44%", ("30% to 58%",))
   cell = _column(table, "With scoring, paid by each run")[name]
   assert cell[:2] == ("150%", ("no interval", "90 s"))
   assert _column(table, "Training alone")[name].text == "–"
@@ -232,7 +232,7 @@ def test_convergence_of_one_seed_claims_no_speedup():
       for spread in found.values():
         spread["speedup_interval"] = spread["restricted_interval"] = None
   column = _column(
-    _table(results, "convergence", "convergence-hq-loss"), "Speed-up"
+    _table(results, "convergence", "convergence-hq-loss"), "Steps saved"
   )
   assert {cell.text for cell in column.values()} == {"not shown"}
 
@@ -308,6 +308,9 @@ def test_every_network_has_sections_of_its_own_runs(two_networks):
   assert {row[1].text for row in runs.groups[0].rows} == {
     "T5-Small", "T5-Large",
   }  # fmt: skip
+  assert {row[0].text for row in runs.groups[0].rows} == {
+    *("Full data", "Random", "Ask-LLM by stand_in"),
+  }
 
 
 def test_each_network_has_the_target_of_its_own_full_data(two_networks):
