@@ -398,6 +398,31 @@ def test_over_scaling_against_the_next_network(two_networks):
   assert _row(two_networks, "19K", "ask_llm")["over_scaling"] is None
 
 
+def test_over_scaling_is_against_the_next_size_not_the_largest(tmp_path):
+  directories = []
+  # The largest first and the smallest in the middle.
+  for width, loss in ((64, 2.0), (16, 6.0), (32, 5.0)):
+    for sampler, less in (("full", 0.0), ("random", 0.5)):
+      pairs = [(step, loss - less) for step in (0, 10, 20, 30)]
+      facts = {
+        **{"sampler": sampler, "budget": None if not less else 0.4},
+        "compared_by": sizes.compared_by(width),
+      }
+      directory = fakes.write_run(
+        tmp_path / f"{sampler}-{width}",
+        facts=facts,
+        evaluations={"hq": pairs, "in_distribution": pairs},
+      )
+      directories.append(directory)
+  found = results_module.assemble(directories, **_FACTS)
+  names = [each["network"] for each in found["networks"]]
+  # Half a nat of one; of three.
+  scaled = [_row(found, name, "random")["over_scaling"] for name in names]
+  assert scaled[0]["hq_loss"]["mean"] == pytest.approx(50.0)
+  assert scaled[1]["hq_loss"]["mean"] == pytest.approx(100 / 6)
+  assert scaled[2] is None
+
+
 def test_effective_sizes(two_networks):
   small, large = (
     each["non_embedding_parameters"] for each in two_networks["networks"]
