@@ -520,3 +520,17 @@ def test_runs_of_another_corpus_than_the_one_evaluated(tmp_path):
   assert [run["seed"] for run in found["runs"]] == [1]
   assert found["left_out"][0]["directory"].endswith("c1")
   assert found["corpus_unknown"] == []
+
+
+def test_equal_values_are_their_own_mean(tmp_path):
+  """The mean of three times 0.1 is a little more than 0.1, in floats."""
+  directories = [
+    fakes.write_run(
+      tmp_path / str(seed),
+      facts={"sampler": "full", "budget": None, "seed": seed},
+    )
+    for seed in range(3)
+  ]
+  found = results_module.assemble(directories, **_FACTS)
+  steps = _sampler(found, "full", None)["convergence"]["hq_accuracy"]["steps"]
+  assert (steps["reached"], steps["restricted_mean"]) == (3, 0.0)
