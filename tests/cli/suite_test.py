@@ -162,22 +162,26 @@ class _Switched:
 def test_another_checkpoint_at_the_same_path_is_asked_anew(
   asked, tmp_path, capsys
 ):
-  first, second = asked["checkpoints"]
   path = tmp_path / "run"
-  shutil.copytree(first, path)
+  shutil.copytree(asked["checkpoints"][0], path)
   engine = _Switched({str(path): "test"})
   few = {"engine": engine, "suites": asked["suites"][1:]}
   few["checkpoints"] = [str(path)]
   found = _report(tmp_path / "found", asked, **few)
-  assert found["checkpoints"] == {str(path): suite_asking.identity(first)}
-  shutil.rmtree(path)
-  shutil.copytree(second, path)
+  before = suite_asking.identity(str(path))
+  assert found["checkpoints"] == {str(path): before}
+  # One bit is other, in a file of the same name.
+  files = [each for each in path.rglob("*") if each.is_file()]
+  file = max(files, key=lambda each: each.stat().st_size)
+  data = file.read_bytes()
+  file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
   with pytest.raises(artifacts.ArtifactError, match="has changed since"):
     _report(tmp_path / "found", asked, **few)
   # Interrupted before the report was written: no old answer is taken.
   (tmp_path / "found" / suite.FILE).unlink()
   found = _report(tmp_path / "found", asked, **few)
-  assert found["checkpoints"] == {str(path): suite_asking.identity(second)}
+  assert found["checkpoints"] == {str(path): suite_asking.identity(str(path))}
+  assert found["checkpoints"] != {str(path): before}
   assert len(engine.asked) == 2
   shutil.rmtree(path)
   _report(tmp_path / "found", asked, **few)
