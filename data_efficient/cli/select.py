@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from data_efficient.cli import cost
 from data_efficient.data import (
   covering,
   explaining,
@@ -43,7 +44,8 @@ def select(
     _cover(recipe, output, explain or beam_options)
     return
   each = pipelines.each(beam_options, output) if beam_options else None
-  made = recipe.select(output, each)
+  with cost.measured(output):
+    made = recipe.select(output, each)
   print(_line(made))
   for line in (*_mix(made.summary), *_quotas(made.summary)):
     print(line)
@@ -58,7 +60,8 @@ def _cover(recipe: covering.Recipe, output: str, more: object) -> None:
       "EXPLAIN and BEAM_OPTIONS are of selectors that rank records one by one; "
       "a submodular selection leaves its gains in its manifest"
     )
-  made = recipe.select(output)
+  with cost.measured(output):
+    made = recipe.select(output)
   for line in (_line(made), *covering.lines(made.summary["cover"])):
     print(line)
 
