@@ -14,7 +14,10 @@ from scipy import stats
 
 from data_efficient.scorers import dsir
 
-published = pytest.importorskip("data_selection.hashed_ngram_dsir")
+published = pytest.importorskip(
+  "data_selection.hashed_ngram_dsir",
+  reason="data-selection is not installed: run `make parity`",
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,9 @@ from data_efficient.selection import greedy
 from tests.selection import set_functions
 from tests.selection.set_functions import ETA, NU, PENALTY, RIDGE
 
-submodlib = pytest.importorskip("submodlib")
+submodlib = pytest.importorskip(
+  "submodlib", reason="submodlib is not installed: run `make parity`"
+)
 
 COUNT = 40
 
