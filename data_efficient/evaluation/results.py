@@ -123,17 +123,13 @@ def assemble(
     each.name: network_rows.groups(each, targets[each.name], scoring)
     for each in networks
   }
-  curve = network_rows.size_curve(networks, groups)
-  rows = {
-    each.name: network_rows.samplers(each, networks, groups, curve)
-    for each in networks
-  }
   everyone = [
     m for own in groups.values() for runs in own.values() for m in runs
   ]
   main = networks[0]
   return _plain(
     {
+      **_samplers(networks, groups),
       "steps": main.runs[0].steps,
       "batch_size": main.runs[0].batch_size,
       "interval_level": comparison.LEVEL,
@@ -142,11 +138,6 @@ def assemble(
       "target": targets[main.name],
       "targets": targets,
       "runs": [run_rows.row(each) for each in everyone],
-      "samplers": list(itertools.chain(*rows.values())),
-      "size_curve": (
-        {"reason": curve} if isinstance(curve, str) else curve.describe()
-      ),
-      "pareto": {n: network_rows.fronts(rows[n], groups[n]) for n in rows},
       "agreement": agreement,
       "configurations": configurations.collect(everyone),
       "random_missing": network_rows.random_missing(groups),
@@ -163,6 +154,22 @@ def assemble(
       "commit": commit,
     }
   )
+
+
+def _samplers(networks: Sequence, groups: Mapping) -> dict:
+  """What is said of samplers: their rows, over sizes, and the fronts."""
+  curve = network_rows.size_curve(networks, groups)
+  rows = {
+    each.name: network_rows.samplers(each, networks, groups, curve)
+    for each in networks
+  }
+  return {
+    "samplers": list(itertools.chain(*rows.values())),
+    "size_curve": (
+      {"reason": curve} if isinstance(curve, str) else curve.describe()
+    ),
+    "pareto": {n: network_rows.fronts(rows[n], groups[n]) for n in rows},
+  }
 
 
 def write(path: str | pathlib.Path, results: Mapping) -> None:

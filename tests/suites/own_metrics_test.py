@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of questions from files, against T5's and what their library needs."""
+"""Metrics of questions from files, against T5's and by hand."""
 
 import random
 
