@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
 from launch import xm_launch
 from tests import conftest, smoke_runs
@@ -38,7 +39,8 @@ with (place / "told").open("a") as told:
   began = time.time()
   time.sleep(0.05)
   cores = sorted(os.sched_getaffinity(0))
-  row = [name, sys.argv[2:], began, time.time(), cores]
+  cache = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+  row = [name, sys.argv[2:], began, time.time(), cores, cache]
   told.write(json.dumps(row) + "\\n")
 print("ran", name, flush=True)
 if name == "third" and not (place / "once").exists():
@@ -78,6 +80,11 @@ def told(tmp_path_factory):
 def test_arguments_arrive_as_they_were(told):
   words = {tuple(row[1]) for row in told[1]}
   assert words == {("score", "--gin.OUTPUT='out'", f"--gin.NOTE={_NOTE!r}")}
+
+
+def test_the_scheduler_s_variables_arrive(told):
+  place = told[3]
+  assert {row[5] for row in told[1]} == {str(place / "out/cache")}
 
 
 def test_a_job_waits_for_what_it_needs_and_cores_are_dealt_out(told):
@@ -150,3 +157,4 @@ def test_xmanager_s_own_flags_are_passed_on(tmp_path, monkeypatch, capsys):
   assert xm_launch.main([str(config), "--xm_upgrade_db"]) == 2
   assert "the config has no jobs" in capsys.readouterr().err
   assert pathlib.Path(tmp_path, ".xmanager").is_dir()
+  assert flags.FLAGS.xm_upgrade_db
