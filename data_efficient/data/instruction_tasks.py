@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instruction tuning on a mixture of datasets that are said by templates.
+"""Instruction tuning on a mixture of datasets with prompt templates.
 
 FLAN's recipe (Wei et al. 2021, arXiv 2109.01652, Section 2.1; Longpre et al.
 2023, arXiv 2301.13688): every dataset has several templates, each example is
-said by one of them, drawn anew in every epoch, and datasets are mixed in
+prompted by one of them, drawn anew in every epoch, and datasets are mixed in
 proportion to their examples, up to a maximum.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
-from data_efficient.data import said, tasks
+from data_efficient.data import prompt_templates, tasks
 from data_efficient.models import tokenizers
 
 _SPLIT = "train"  # what both engines read
@@ -28,14 +28,14 @@ class InstructionError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Said:
-  """A dataset in TFDS and how its examples are said.
+class PromptedDataset:
+  """A dataset in TFDS and the templates that prompt with its examples.
 
   Attributes:
     name: of the task, and of messages.
     dataset: name with configuration and version, "anli/r1:0.1.0".
-    inputs: templates (see `said`), of which each example gets one; they may
-      name {answer}.
+    inputs: templates (see `prompt_templates`), one of which each example gets;
+      they may name {answer}.
     target: template of the answer.
     words: templates of what each value of `label` is called, for {answer}.
     label: feature with whole numbers, of which unlabelled examples have -1.
@@ -60,12 +60,12 @@ class Said:
         f" {self.label!r}; give both or none"
       )
     for template in (*self.inputs, self.target, *self.words):
-      list(said.parts(template))
+      list(prompt_templates.parts(template))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instructions:
-  """A mixture of said datasets.
+  """A mixture of prompted datasets.
 
   Attributes:
     datasets: what is mixed.
@@ -76,7 +76,7 @@ class Instructions:
     data_dir: where the datasets are prepared; "" is TFDS's default folder.
   """
 
-  datasets: Sequence[Said]
+  datasets: Sequence[PromptedDataset]
   maximum: int
   trained_on: str
   watched: Sequence[str]
@@ -134,22 +134,22 @@ class Instructions:
 
 
 def task(
-  dataset: Said,
+  dataset: PromptedDataset,
   *,
   split: str,
   vocabulary: tokenizers.SentencePiece,
   data_dir: str,
 ) -> tasks.TaskName:
-  """Registers a said dataset on a split of TFDS, read as "train".
+  """Registers a prompted dataset on a split of TFDS, read as "train".
 
   Args:
-    dataset: what is said.
+    dataset: what is read, and its templates.
     split: split or slice of TFDS.
     vocabulary: of the task.
     data_dir: where it is prepared; "" is TFDS's default folder.
   """
   feature = seqio.Feature(tasks.seqio_vocabulary(vocabulary), add_eos=True)
-  name = f"said_{dataset.name}_{len(seqio.TaskRegistry.names())}"
+  name = f"prompted_{dataset.name}_{len(seqio.TaskRegistry.names())}"
   seqio.TaskRegistry.add(
     name,
     source=seqio.TfdsDataSource(
@@ -158,7 +158,7 @@ def task(
       splits={_SPLIT: split},
     ),
     preprocessors=[
-      functools.partial(say, dataset=dataset),
+      functools.partial(apply_templates, dataset=dataset),
       seqio.preprocessors.tokenize,
       seqio.preprocessors.append_eos_after_trim,
     ],
@@ -167,7 +167,9 @@ def task(
   return name
 
 
-def say(examples: tf.data.Dataset, *, dataset: Said) -> tf.data.Dataset:
+def apply_templates(
+  examples: tf.data.Dataset, *, dataset: PromptedDataset
+) -> tf.data.Dataset:
   """Examples of a dataset -> {"inputs": text, "targets": text}.
 
   Unlabelled ones are dropped.
@@ -203,10 +205,10 @@ def say(examples: tf.data.Dataset, *, dataset: Said) -> tf.data.Dataset:
 
 
 def _filled(
-  template: str, example: Mapping[str, Any], dataset: Said
+  template: str, example: Mapping[str, Any], dataset: PromptedDataset
 ) -> tf.Tensor:
   texts = []
-  for part in said.parts(template):
+  for part in prompt_templates.parts(template):
     found = tf.constant(part.text)
     if part.is_feature:
       found = _value(part.text, example, dataset)
@@ -216,7 +218,9 @@ def _filled(
   return tf.strings.join(texts)
 
 
-def _value(path: str, example: Mapping[str, Any], dataset: Said) -> tf.Tensor:
+def _value(
+  path: str, example: Mapping[str, Any], dataset: PromptedDataset
+) -> tf.Tensor:
   """A feature by its path; "endings/0" is the first of a list."""
   found: Any = example
   for name in path.split("/"):
@@ -224,17 +228,19 @@ def _value(path: str, example: Mapping[str, Any], dataset: Said) -> tf.Tensor:
   return found
 
 
-def _paths(dataset: Said) -> Iterator[str]:
+def _paths(dataset: PromptedDataset) -> Iterator[str]:
   """Features that the dataset must have."""
   if dataset.label:
     yield dataset.label
   for template in (*dataset.inputs, dataset.target, *dataset.words):
-    for part in said.parts(template):
+    for part in prompt_templates.parts(template):
       if part.is_feature and not (dataset.words and part.text == _ANSWER):
         yield part.text
 
 
-def _check(path: str, spec: Mapping[str, Any], dataset: Said) -> None:
+def _check(
+  path: str, spec: Mapping[str, Any], dataset: PromptedDataset
+) -> None:
   found: Any = spec
   for name in path.split("/"):
     nested = isinstance(found, Mapping)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data_efficient.data import few_shot, said
+from data_efficient.data import few_shot, prompt_templates
 from data_efficient.data.file_formats import Row
 
 # The field that says which of several datasets a row is of.
@@ -22,7 +22,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TfdsQuestions:
-  """Records of datasets in TFDS, said by templates (see `said`).
+  """Records of datasets in TFDS, by templates (see `prompt_templates`).
 
   Attributes:
     datasets: task -> name with configuration and version, "gsm8k:1.0.0"; all
@@ -79,7 +79,7 @@ class TfdsQuestions:
   def _of_split(self, task, name, split, seen) -> Iterator[Row]:
     for number, record in enumerate(self._records(name, self.splits[split])):
       where = f"{name}, {self.splits[split]}, record {number}"
-      fields = self._said(record, where)
+      fields = self._prompted(record, where)
       if fields is None:
         continue
       key = fields["instruction"], fields["input"]
@@ -101,7 +101,7 @@ class TfdsQuestions:
       ) from error
     yield from tfds.as_numpy(found)
 
-  def _said(
+  def _prompted(
     self, record: Mapping[str, Any], where: str
   ) -> dict[str, str] | None:
     fields = {
@@ -141,11 +141,11 @@ def filled(template: str, record: Mapping[str, Any], where: str) -> str:
 
   Raises:
     FewShotError: a feature that the record has not.
-    TemplateError: see `said.parts`.
+    TemplateError: see `prompt_templates.parts`.
   """
   return "".join(
     _text(value(part.text, record, where)) if part.is_feature else part.text
-    for part in said.parts(template)
+    for part in prompt_templates.parts(template)
   )
 
 

@@ -100,11 +100,11 @@ def test_a_task_of_t5(name, vocabulary, mocked):
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_a_dataset_that_is_said(name, vocabulary, mocked, tmp_path):
+def test_a_dataset_that_is_prompted(name, vocabulary, mocked, tmp_path):
   with mocked(**_LABELS if name == "hellaswag" else {}):
     run = declared.tuned("gin/data/flan.gin", vocabulary, tmp_path)
     tasks = seqio.get_mixture_or_task(run.task).tasks
-    [task] = [t.name for t in tasks if t.name.startswith(f"said_{name}_")]
+    [task] = [t.name for t in tasks if t.name.startswith(f"prompted_{name}_")]
     examples, batch = _batch(task)
   _check(examples, batch, vocabulary)
 
@@ -179,7 +179,7 @@ def test_the_declared_tasks_are_these(vocabulary, mocked, tmp_path):
 
 
 def test_a_template_that_names_no_feature_is_refused(vocabulary, mocked):
-  dataset = instruction_tasks.Said(
+  dataset = instruction_tasks.PromptedDataset(
     name="x", dataset="piqa:1.0.0", inputs=["{none}"], target="{goal}"
   )
   task = instruction_tasks.task(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets that are said by templates: to be tuned on, and to be asked."""
+"""Datasets with prompt templates: to be tuned on, and to be asked."""
 
 import collections
 
@@ -11,7 +11,7 @@ from data_efficient.data import (
   downstream,
   few_shot,
   instruction_tasks,
-  said,
+  prompt_templates,
   tfds_questions,
 )
 from data_efficient.data.few_shot import Split
@@ -27,12 +27,14 @@ RECORDS = {
 
 
 def test_templates_have_features_and_nothing_else():
-  assert list(said.parts("a {q/stem}\n{label-coarse}")) == [
+  assert list(prompt_templates.parts("a {q/stem}\n{label-coarse}")) == [
     *(("a ", False), ("q/stem", True), ("\n", False), ("label-coarse", True))
   ]
   for template in ("{", "a {b c}", "{x.y}", "{{x}}", "{}"):
-    with pytest.raises(said.TemplateError, match="has a brace of no"):
-      list(said.parts(template))
+    with pytest.raises(
+      prompt_templates.TemplateError, match="has a brace of no"
+    ):
+      list(prompt_templates.parts(template))
 
 
 def _questions(**changes):
@@ -94,12 +96,12 @@ def test_records_that_make_no_question_are_named(records):
     _suite(_questions(), pattern="x")
 
 
-def _said(**changes):
+def _prompted(**changes):
   settings = {
     **{"name": "n", "dataset": "d:1.0.0", "inputs": ["1 {q/stem}", "2 {at}"]},
     **{"target": "it is {answer}", "words": ("{many/0}", "no"), "label": "at"},
   }
-  return instruction_tasks.Said(**settings | changes)
+  return instruction_tasks.PromptedDataset(**settings | changes)
 
 
 def _examples(count):
@@ -111,32 +113,32 @@ def _examples(count):
 
 def _texts(dataset, count):
   with seqio.utils.map_seed_manager(7):
-    found = instruction_tasks.say(_examples(count), dataset=dataset)
+    found = instruction_tasks.apply_templates(_examples(count), dataset=dataset)
   return list(found.as_numpy_iterator())
 
 
-def test_an_example_is_said_by_one_of_its_templates():
-  found = _texts(_said(), 200)
+def test_an_example_is_prompted_by_one_of_its_templates():
+  found = _texts(_prompted(), 200)
   assert {row["targets"] for row in found} == {b"it is x"}
   counts = collections.Counter(row["inputs"] for row in found)
   assert set(counts) == {b"1 one", b"2 0"}
   # Unlabelled examples are dropped, both templates are drawn alike.
   assert sum(counts.values()) == 200
   assert 70 < counts[b"1 one"] < 130
-  assert [r["inputs"] for r in _texts(_said(), 200)] == [
+  assert [r["inputs"] for r in _texts(_prompted(), 200)] == [
     row["inputs"] for row in found
   ]
 
 
-def test_mistakes_of_a_said_dataset_are_named():
+def test_mistakes_of_a_prompted_dataset_are_named():
   for changes, message in (
     ({"inputs": "x"}, "expected a list of templates"),
     ({"words": ()}, "give both or none"),
   ):
     with pytest.raises(instruction_tasks.InstructionError, match=message):
-      _said(**changes)
-  with pytest.raises(said.TemplateError, match="has a brace of no"):
-    _said(target="{")
+      _prompted(**changes)
+  with pytest.raises(prompt_templates.TemplateError, match="has a brace of no"):
+    _prompted(target="{")
   for changes, missing in (
     *(({"target": "{x}"}, "x"), ({"label": "q/x"}, "q/x")),
     *(({"words": ("{many/a}",)}, "many/a"),),
@@ -144,18 +146,18 @@ def test_mistakes_of_a_said_dataset_are_named():
     with pytest.raises(
       instruction_tasks.InstructionError, match=f"no feature '{missing}'"
     ):
-      _texts(_said(**changes), 1)
+      _texts(_prompted(**changes), 1)
 
 
 def test_mistakes_of_a_mixture_are_named():
   good = {
-    **{"datasets": [_said()], "maximum": 10, "trained_on": "train"},
+    **{"datasets": [_prompted()], "maximum": 10, "trained_on": "train"},
     **{"watched": ["n"], "watched_on": "test"},
   }
   mixture = instruction_tasks.Instructions(**good)
   assert mixture.describe() == {"watched": ["n"], "watched_on": "test"}
   for changes, message in (
-    ({"datasets": [_said(), _said()]}, "each once"),
+    ({"datasets": [_prompted(), _prompted()]}, "each once"),
     ({"datasets": []}, "each once"),
     ({"watched": ["x"]}, r"\['x'\] are watched, but no datasets"),
     ({"watched_on": "train"}, "would be trained on and watched"),
