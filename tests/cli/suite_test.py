@@ -120,6 +120,33 @@ def test_truncated_and_too_long_prompts_are_counted(asked, tmp_path):
     assert value == 0 if too_long else 0.3 < value < 0.7
 
 
+class _Reads:
+  """Scores the letter that the last word of a prompt calls for the highest."""
+
+  def infer(self, asked):
+    import seqio
+
+    task = seqio.get_mixture_or_task(asked.task)
+    decode = task.output_features["inputs"].vocabulary.decode
+    lines = []
+    for row in task.source.get_dataset("train").as_numpy_iterator():
+      text = decode(row["inputs"].tolist())
+      right = int(text.rindex("blau") > text.rindex("rot"))
+      columns = {name: int(row[name]) for name in asked.columns}
+      score = -1.0 - abs(columns["choice"] - right)
+      lines.append(json.dumps({**columns, "score": score}))
+    inference.keep(asked, "\n".join(lines).encode())
+
+
+def test_the_likeliest_choice_answers(asked, tmp_path):
+  few = {"engine": _Reads(), "checkpoints": asked["checkpoints"][:1]}
+  few["suites"] = [dataclasses.replace(asked["suites"][0], shots=4)]
+  few["task_feature_lengths"] = {"inputs": 4000, "targets": 8}
+  found = _report(tmp_path, asked, **few)["results"]["tasks"]["choice"]
+  assert found["choice"]["accuracy"]["value"] == 1
+  assert found["choice"]["questions"] > 10
+
+
 def _report(directory, asked, **changes):
   suite.suite(directory=str(directory), **asked | changes)
   return json.loads((directory / suite.FILE).read_text())

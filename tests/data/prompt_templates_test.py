@@ -130,6 +130,20 @@ def test_an_example_is_prompted_by_one_of_its_templates():
   ]
 
 
+def test_each_label_has_its_word():
+  stems = {"stem": ["first", "second", "unlabelled"]}
+  rows = {"q": stems, "at": [0, 1, -1], "many": [["x", "y"]] * 3}
+  with seqio.utils.map_seed_manager(7):
+    found = instruction_tasks.apply_templates(
+      tf.data.Dataset.from_tensor_slices(rows),
+      dataset=_prompted(inputs=["{q/stem}"]),
+    )
+  assert [*map(tuple, map(dict.values, found.as_numpy_iterator()))] == [
+    (b"first", b"it is x"),
+    (b"second", b"it is no"),
+  ]
+
+
 def test_mistakes_of_a_prompted_dataset_are_named():
   for changes, message in (
     ({"inputs": "x"}, "expected a list of templates"),

@@ -53,11 +53,14 @@ class _Knows:
     inference.keep(wanted, "\n".join(lines).encode())
 
 
-def _report(directory, vocabulary, engine, network, names, suites):
+def _report(directory, vocabulary, engine, network, names, suites, *, window):
   suite.suite(
     **{"directory": str(directory), "suites": suites, "checkpoints": names},
     **{"network": network, "vocabulary": vocabulary, "engine": engine},
-    **{"task_feature_lengths": {"inputs": 64, "targets": 16}, "batch_size": 8},
+    **{
+      "task_feature_lengths": {"inputs": window, "targets": 16},
+      "batch_size": 8,
+    },
     **{"chosen_on": "validation", "reported_on": "test"},
     **{"resamples": 20, "seed": 0},
   )
@@ -74,7 +77,8 @@ def test_a_slice_of_the_training_set_chooses(
     # The second would be the best on what is reported.
     engine = _Knows({first: "train[95%:]", second: "validation"})
     found = _report(
-      tmp_path, vocabulary, engine, network, [first, second], suites
+      *(tmp_path, vocabulary, engine, network, [first, second], suites),
+      window=100_000,
     )
   [benchmark] = suites
   assert found["checkpoint"] == first
@@ -85,6 +89,7 @@ def test_a_slice_of_the_training_set_chooses(
   assert reported and {checkpoint for checkpoint, _ in reported} == {first}
   rows = found["results"]["tasks"][benchmark.name]
   assert set(rows) == {n for row in benchmark.tasks.values() for n in row}
+  assert all(row["truncated"] == 0 for row in rows.values())
 
 
 @pytest.mark.parametrize("name", ["glue", "super_glue"])
@@ -99,14 +104,17 @@ def test_right_answers_are_worth_one(name, vocabulary, mocked, two, tmp_path):
   network, (first, _) = two
   with mocked():
     engine = _Knows({first: "validation"})
-    found = _report(tmp_path, vocabulary, engine, network, [first], [benchmark])
+    # The engine reads no prompt; of each all but a token would be cut.
+    found = _report(
+      *(tmp_path, vocabulary, engine, network, [first], [benchmark]), window=1
+    )
   results = found["results"]
   assert results["averages"][benchmark.name]["value"] == pytest.approx(1)
   tasks = results["tasks"][benchmark.name]
   assert len(tasks) == sum(len(row) for row in rows.values())
   for row in tasks.values():
     assert row["questions"] >= 8 and row["cut"] == 0
-    assert row["truncated"] >= 0
+    assert row["truncated"] == row["questions"]
 
 
 def test_what_is_no_benchmark_is_refused(vocabulary):
@@ -154,4 +162,6 @@ def test_other_counts_and_metrics_are_refused(
     network, names = two
     engine = _Knows(dict.fromkeys(names, "test"))
     with pytest.raises(tables.SuiteError, match=r"\['rouge2'\] are to be"):
-      _report(tmp_path, vocabulary, engine, network, names[:1], [benchmark])
+      _report(
+        tmp_path, vocabulary, engine, network, names[:1], [benchmark], window=64
+      )

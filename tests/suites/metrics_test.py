@@ -196,6 +196,29 @@ def test_intervals_are_those_of_resampled_examples():
     assert high - low == pytest.approx(2 * 1.96 * width, rel=0.2)
 
 
+def test_answers_of_one_question_are_drawn_together():
+  # Of 30 questions with three answers each, the first ten are answered wrong.
+  targets = [number % 2 for number in range(90)]
+  predictions = [t ^ (n < 30) for n, t in enumerate(targets)]
+  found = benchmark_metrics.figures(
+    glue_utils.get_super_glue_metric("multirc"),
+    [{"value": t, "group": n // 3} for n, t in enumerate(targets)],
+    [{"value": p} for p in predictions],
+    resamples=400,
+    seed=0,
+  )
+  generator = np.random.default_rng(1)
+  slow = []
+  for _ in range(400):
+    drawn = generator.integers(30, size=30)
+    rows = [3 * question + answer for question in drawn for answer in range(3)]
+    slow.append(_f1([targets[r] for r in rows], [predictions[r] for r in rows]))
+  assert np.mean(found["f1"].drawn) == pytest.approx(np.mean(slow), abs=0.02)
+  assert np.std(found["f1"].drawn) == pytest.approx(np.std(slow), rel=0.15)
+  # Drawn one by one they would seem to vary less.
+  assert np.std(slow) > 1.4 * np.sqrt(2 / 9 / 90)
+
+
 def test_a_task_without_a_metric_is_refused():
   sst2 = glue_utils.get_glue_metric("sst2")
   for fns, targets in ((glue_utils.get_glue_metric("ax"), [1]), (sst2, [])):
