@@ -17,7 +17,8 @@ from xmanager import xm  # noqa: E402
 from xmanager.cloud import auth, build_image, vertex  # noqa: E402
 from xmanager.xm_local.packaging import cloud  # noqa: E402
 
-from launch import xm_launch  # noqa: E402
+from data_efficient.cli import job  # noqa: E402
+from launch import xm_launch, xm_vertex  # noqa: E402
 
 SMOKE = ["configs/smoke.py", "--corpus=/gcs/c4/*.jsonl", "--on=vertex"]
 
@@ -157,6 +158,17 @@ def test_the_image_has_the_code_its_pins_and_no_more(
   }
   assert '.venv/bin/python -m data_efficient "$@"' in found.entrypoint
   assert lines[-1] == 'ENTRYPOINT ["./entrypoint.sh"]'
+
+
+def test_the_image_has_t5x_where_a_job_trains_with_it():
+  for engine, wanted in (("t5x", True), ("local", False)):
+    files = ("gin/runs/train.gin", f"gin/engines/{engine}.gin")
+    trained = job.Job(name="a", verb="train", gin_files=files, bindings={})
+    image = xm_vertex.container(
+      [trained], None, path="data-efficient", base_image="python:3.11"
+    )
+    made = image.executable_spec.docker_instructions
+    assert ("RUN make t5x" in made) == wanted
 
 
 @pytest.mark.parametrize(
