@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `score` hands a scorer: texts or vectors, part by part.
+"""What `score` hands a scorer: texts, instructions or vectors, by parts.
 
 A shard that cannot be read costs its own records: why is noted, and the next
 shard follows.
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from data_efficient.cli import instruction_reading, vector_reading
 from data_efficient.cli import scope as scopes
-from data_efficient.cli import vector_reading
-from data_efficient.data import prepared, records
+from data_efficient.data import prepared
 from data_efficient.data.corpora import CorpusError
 from data_efficient.data.score_sets import PartKey
 from data_efficient.scorers import interface, runner
@@ -45,15 +45,15 @@ class Reader(Protocol):
 
   def stream(
     self, split: str, start: int = 0, stop: int | None = None
-  ) -> Iterator[Sequence[str] | np.ndarray]:
+  ) -> Iterator[interface.Batch]:
     """The records of a run of a split (`scope.Scope`), in blocks."""
 
   def shard(
     self, parts: Sequence[PartKey], fingerprints: np.ndarray
-  ) -> Iterator[Sequence[str] | np.ndarray]:
+  ) -> Iterator[interface.Batch]:
     """Yields the records of some parts, all of one shard, in their order."""
 
-  def blank(self, records: int) -> Sequence[str] | np.ndarray:
+  def blank(self, records: int) -> interface.Batch:
     """So many records that nobody looks at."""
 
 
@@ -67,10 +67,13 @@ def reader_of(
   """The reader of what a scorer reads.
 
   Raises:
-    ValueError: it reads embeddings, and none are named, or twice.
+    ValueError: it reads embeddings, and none are named, or twice; or prompts
+      and responses, and the corpus has none.
   """
   if scorer.reads is interface.Reads.TEXT:
     return _Texts(corpus, scope)
+  if scorer.reads is interface.Reads.INSTRUCTION:
+    return instruction_reading.Instructions(corpus, scope, scorer.name)
   if (embeddings is None) == (embedder is None):
     raise ValueError(
       f"the scorer {scorer.name!r} reads embeddings: give either "
@@ -176,24 +179,8 @@ class _Texts:
         found = self._corpus.corpus.read(shard, part.start)
       at = part.start + part.records
       batch = [r.text for r in itertools.islice(found, part.records)]
-      _check(part, batch, fingerprints[part.start : at])
+      instruction_reading.check(part, batch, fingerprints[part.start : at])
       yield batch
 
   def blank(self, records: int) -> list[str]:
     return [""] * records
-
-
-def _check(part: PartKey, batch: Sequence[str], known: np.ndarray) -> None:
-  """Refuses a corpus that changed after it was indexed."""
-  for row, (text, fingerprint) in enumerate(zip(batch, known, strict=False)):
-    if records.fingerprint(text) != fingerprint:
-      raise CorpusError(
-        f"shard {part.shard}, row {part.start + row}: the text is not the "
-        "one that was indexed; the corpus changed: start in a new directory"
-      )
-  if len(batch) != part.records:
-    raise CorpusError(
-      f"shard {part.shard}: {part.start + len(batch)} rows, expected at "
-      f"least {part.start + part.records}; the corpus changed since it was "
-      "indexed: start in a new directory"
-    )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from data_efficient.data.records import Record
+from data_efficient.scorers.templates import Instruction
 
 
 class CorpusError(ValueError):
@@ -61,5 +62,18 @@ class RandomAccess(Protocol):
 
     Raises:
       CorpusError: no such record, or a damaged one; names file and row.
+    """
+    ...
+
+
+@runtime_checkable
+class InstructionCorpus(Protocol):
+  """What a corpus has besides if its records are prompts and responses."""
+
+  def instructions(self, shard: str, start: int = 0) -> Iterator[Instruction]:
+    """Yields the prompts and responses of what `read` yields as texts.
+
+    Raises:
+      CorpusError: where the data are damaged; names file and row.
     """
     ...

@@ -118,9 +118,7 @@ class Partition:
 
   def clusters(self, first: int, last: int) -> Iterator[Cluster]:
     """Yields the clusters of a group, empty ones too."""
-    found = joined([self._keys(n, first, last) for n in self._numbers])
-    order = np.lexsort((found["record"], found["cosine"], found["label"]))
-    ends = np.searchsorted(found["label"][order], np.arange(first, last + 1))
+    found, order, ends = self._ordered(first, last)
     held = len(order) <= self._held
     pieces = [
       functools.partial(self._vectors, n, first, last) for n in self._numbers
@@ -136,6 +134,21 @@ class Partition:
         else Gathered(pieces, found["pieces"], own),
         held,
       )
+
+  def members(self, first: int, last: int) -> Iterator[Int64[np.ndarray, " n"]]:
+    """Yields the records of each cluster of a group, the farthest first."""
+    found, order, ends = self._ordered(first, last)
+    for start, end in itertools.pairwise(ends):
+      yield found["record"][order[start:end]]
+
+  def _ordered(
+    self, first: int, last: int
+  ) -> tuple[Columns, np.ndarray, np.ndarray]:
+    """A group's keys, their rows in order, and where clusters begin and end."""
+    found = joined([self._keys(n, first, last) for n in self._numbers])
+    order = np.lexsort((found["record"], found["cosine"], found["label"]))
+    ends = np.searchsorted(found["label"][order], np.arange(first, last + 1))
+    return found, order, ends
 
   @property
   def _numbers(self) -> range:

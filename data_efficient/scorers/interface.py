@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from data_efficient.scorers.templates import Instruction
+
 SCORED = "scored"
 NOT_REQUESTED = "not_requested"
 
@@ -25,6 +27,8 @@ class Reads(enum.Enum):
 
   TEXT = "text"
   EMBEDDING = "embedding"
+  # `templates.Instruction`: prompt and response apart.
+  INSTRUCTION = "instruction"
   # Structured arrays: "record", int64, the record's number in the corpus, and
   # "vector" [d].
   NUMBERED_EMBEDDING = "numbered_embedding"
@@ -43,10 +47,14 @@ class Scores(NamedTuple):
   columns: dict[str, np.ndarray]
 
 
-# Streams a split ("pool", "reference") in blocks: lists of texts, or [n, d]
-# matrices for a scorer that reads embeddings. Two numbers more are the first
-# record of it that is wanted, and the one after the last.
-Read = Callable[..., Iterator[Sequence[str] | np.ndarray]]
+# Some records, as a scorer reads them.
+Batch = Sequence[str] | Sequence[Instruction] | np.ndarray
+
+# Streams a split ("pool", "reference") in blocks: lists of texts or of
+# instructions, or [n, d] matrices for a scorer that reads embeddings. Two
+# numbers more are the first record of it that is wanted, and the one after the
+# last.
+Read = Callable[..., Iterator[Batch]]
 
 
 @runtime_checkable
@@ -63,7 +71,7 @@ class Scorer(Protocol):
   def prepare(self, read: Read) -> None:
     """Whatever must be seen before the first score (a sketch, a fit)."""
 
-  def score(self, batch: Sequence[str] | np.ndarray) -> Scores:
+  def score(self, batch: Batch) -> Scores:
     """Scores of one part's records; the same whatever its neighbours are."""
 
 
@@ -87,8 +95,8 @@ class DeviceScorer(Scorer, Protocol):
   before its result is there.
   """
 
-  def pack(self, batch: Sequence[str]) -> Packed:
-    """Texts to padded batches; all work of the host happens here."""
+  def pack(self, batch: Batch) -> Packed:
+    """Records to padded batches; all work of the host happens here."""
 
   def step(self, arrays: Any) -> Any:
     """Starts one batch on the device; returns arrays that are not there yet."""

@@ -30,12 +30,12 @@ class Request(NamedTuple):
 
   Attributes:
     key: whatever the caller knows them by.
-    batch: n texts, or vectors [n, d].
+    batch: n texts or instructions, or vectors [n, d].
     requested: which of them are to be scored, bool [n].
   """
 
   key: Any
-  batch: Sequence[str] | np.ndarray
+  batch: interface.Batch
   requested: Bool[np.ndarray, " n"]
 
 
@@ -63,9 +63,9 @@ def run(
 
 
 def score(
-  scorer: interface.DeviceScorer, batch: Sequence[str]
+  scorer: interface.DeviceScorer, batch: interface.Batch
 ) -> interface.Scores:
-  """Scores of some texts, at once: `Scorer.score` of a `DeviceScorer`."""
+  """Scores of some records, at once: `Scorer.score` of a `DeviceScorer`."""
   packed = scorer.pack(batch)
   return scorer.unpack(packed, _steps(scorer, packed.batches))
 
@@ -104,7 +104,7 @@ def _steps(scorer: interface.DeviceScorer, batches: Sequence[Any]) -> list[Any]:
   return results
 
 
-def _asked(request: Request) -> Sequence[str] | np.ndarray:
+def _asked(request: Request) -> interface.Batch:
   rows = np.flatnonzero(request.requested)
   if isinstance(request.batch, np.ndarray):
     return request.batch[rows]

@@ -12,7 +12,6 @@ group has the score of what is left without it. Select from it with `Top`.
 import dataclasses
 import functools
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
@@ -21,6 +20,7 @@ from data_efficient import progress
 from data_efficient.kernels import clustering
 from data_efficient.scorers import (
   cluster_files,
+  cluster_findings,
   clusters,
   interface,
 )
@@ -31,42 +31,11 @@ from data_efficient.scorers.working_files import (
 )
 
 _SMALLEST = 16  # rows of a block
-_NOTED = 24  # bytes of what is noted of a record
-_BEHIND = {
-  "record": np.full(1, np.iinfo(np.int64).max),
-  "cosine": np.zeros(1, np.float32),
-  "nearest": np.zeros(1, np.int64),
-  "cluster": np.zeros(1, np.int32),
-}
 _NOTHING = {
   "score": np.zeros(0, np.float32),
   "nearest": np.zeros(0, np.int64),
   "cluster": np.zeros(0, np.int32),
 }
-
-
-class Found(NamedTuple):
-  """Where it lies what the pool's records came to.
-
-  Attributes:
-    files: the pieces.
-    label: name of the pass: of each group of clusters its records, ascending,
-      the cosine to the nearest candidate (−1 where there is none), the number
-      of that record (−1 likewise), and the cluster.
-    groups: how many.
-  """
-
-  files: WorkingFiles
-  label: str
-  groups: int
-
-
-class Window(NamedTuple):
-  """What the records [first, last) came to, those of the pool ascending."""
-
-  first: int
-  last: int
-  found: Columns
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -100,10 +69,7 @@ class SemDeDup:
   working_files: WorkingFiles | None = dataclasses.field(
     default=None, init=False, repr=False, compare=False
   )
-  found: Found | None = dataclasses.field(
-    default=None, init=False, repr=False, compare=False
-  )
-  window: Window | None = dataclasses.field(
+  findings: cluster_findings.Findings | None = dataclasses.field(
     default=None, init=False, repr=False, compare=False
   )
 
@@ -136,7 +102,17 @@ class SemDeDup:
     files.each(
       label, functools.partial(self._neighbours, pool, groups), len(groups)
     )
-    self.found = Found(files, label, len(groups))
+    self.findings = cluster_findings.Findings(
+      files,
+      label,
+      len(groups),
+      memory_bytes=self.memory_bytes,
+      absent={
+        "cosine": np.zeros(1, np.float32),
+        "nearest": np.zeros(1, np.int64),
+        "cluster": np.zeros(1, np.int32),
+      },
+    )
 
   def score(self, batch: np.ndarray) -> interface.Scores:
     """Columns "score" in [−1, 1], "nearest" and "cluster".
@@ -148,50 +124,18 @@ class SemDeDup:
     Raises:
       ClusterError: before `prepare`.
     """
-    if self.found is None:
+    if self.findings is None:
       raise clusters.ClusterError("prepare must run before score")
     if not len(batch):
       return interface.Scores([], _NOTHING)
-    records, found = batch["record"], self._near(batch["record"])
     statuses = clusters.statuses(batch["vector"])
-    rows = np.searchsorted(found["record"], records)
-    for row in np.flatnonzero(found["record"][rows] != records):
-      if statuses[row] == interface.SCORED:
-        statuses[row] = interface.unscorable("not in the pool")
+    found, rows = self.findings.of(batch["record"], statuses)
     columns = {
       "score": -found["cosine"][rows],
       "nearest": found["nearest"][rows],
       "cluster": found["cluster"][rows],
     }
     return interface.Scores(statuses, columns)
-
-  def __getstate__(self) -> dict:
-    """What goes to another process: it reads the pieces itself."""
-    return {**self.__dict__, "window": None}
-
-  def _near(self, records: Int64[np.ndarray, " n"]) -> Columns:
-    """What some records came to, with others, ascending.
-
-    Those behind them are read along, as many as may be held: each window is
-    spread over all pieces.
-    """
-    first, last = int(records.min()), int(records.max())
-    window = self.window
-    if window is None or not window.first <= first <= last < window.last:
-      self.window = None  # before the next is there, too
-      last = max(last + 1, first + self.memory_bytes // _NOTED)
-      window = self.window = Window(first, last, self._run(first, last))
-    return window.found
-
-  def _run(self, first: int, last: int) -> Columns:
-    """What the records [first, last) came to, ascending."""
-    # A row more, behind all others: of records that are none of the pool's.
-    runs = [_BEHIND]
-    for number in range(self.found.groups):
-      piece = self.found.files.read(self.found.label, number)
-      rows = slice(*np.searchsorted(piece["record"], [first, last]))
-      runs.append({name: np.array(piece[name][rows]) for name in piece})
-    return _by_record(runs)
 
   def _neighbours(
     self,
@@ -209,7 +153,7 @@ class SemDeDup:
         progress.over(found, label, total=last - first), first
       )
     ]
-    return _by_record(runs)
+    return cluster_findings.by_record(runs)
 
   def _of_cluster(self, found: cluster_files.Cluster, label: int) -> Columns:
     near, rows = neighbours(
@@ -223,12 +167,6 @@ class SemDeDup:
       "nearest": records[rows],
       "cluster": np.full(len(rows), label, np.int32),
     }
-
-
-def _by_record(runs: list[Columns]) -> Columns:
-  found = cluster_files.joined(runs)
-  order = np.argsort(found["record"])
-  return {name: values[order] for name, values in found.items()}
 
 
 def neighbours(
