@@ -6,6 +6,7 @@ image's file and the worker pools are XManager's own work.
 """
 
 import pathlib
+import time
 
 import pytest
 
@@ -32,6 +33,7 @@ class _Cloud:
     self.submitted: list[dict] = []
     self.dockerfile = ""
     self.files: set[str] = set()
+    self.running = self.most = 0
 
   def build(self, path, dockerfile, image_name, *args, **kwargs) -> str:
     self.dockerfile = pathlib.Path(dockerfile).read_text()
@@ -60,8 +62,14 @@ class _Cloud:
     )
     failed = self.failing in words
 
+    cloud = self
+
     class _Job:
       def _block_until_complete(self):
+        cloud.running += 1
+        cloud.most = max(cloud.most, cloud.running)
+        time.sleep(0.1)
+        cloud.running -= 1
         if failed:
           raise RuntimeError("Job failed with: out of memory")
 
@@ -124,6 +132,7 @@ def test_jobs_are_submitted_when_what_they_need_is_done(
   assert "not run: report" in error
   trained = [j for j in found.submitted if "train" in str(j)]
   assert any("full-1-0" in str(job) for job in trained)
+  assert 1 < found.most <= 3
   before = len(found.submitted)
   found.failing = "nothing"
   assert _launch(monkeypatch, tmp_path) == 0
