@@ -22,7 +22,6 @@ from data_efficient.training import (
   local_inference,
   loop,
   metrics,
-  optimizers,
   step,
 )
 from data_efficient.training.loop import DivergedError
@@ -52,7 +51,9 @@ class Local:
     """Trains `run`, from its last checkpoint if there is one.
 
     Leaves RUN/checkpoints (Orbax, by step; parameters and optimizer as
-    "state", the counts as "counts") and RUN/metrics.jsonl. A row of training
+    "state", the counts as "counts") and RUN/metrics.jsonl. Of a run that trains
+    an adapter the parameters are the adapter's alone; RUN/adapter.json says of
+    which network (`adapter_files`). A row of training
     has the `loss` of its step, the `learning_rate`, the `tokens` so far and
     the `seconds` so far: wall clock of training, waiting for data included,
     without compilation, evaluations and checkpoints. `compile_seconds`, of the
@@ -64,16 +65,21 @@ class Local:
 
     Raises:
       PartitioningError: devices, network or batch that do not divide.
+      CheckpointError: the initial checkpoint is not there, not this network's,
+        or another than that of the run's adapter.
       DivergedError: the loss is no longer a finite number.
       Interrupted: see above.
     """
     mesh = partitioning.mesh(model_parallel=self.model_parallel)
     self._check_batch(run, mesh)
+    finetuning.check_kind(run)
     with partitioning.activate(mesh), _checkpoints(run) as checkpoints:
       functions = _functions(run, mesh, self.microbatches)
       state, counts = _begun(run, checkpoints, functions)
       if counts.step >= run.steps:
         return
+      if run.adapter is not None:
+        functions = functions._replace(base=finetuning.base(run, mesh))
       log = _log(run, counts.step)
       training = loop.Loop(
         run, functions, checkpoints, log, log_period=self.log_period
@@ -97,13 +103,21 @@ class Local:
 
 
 def _functions(run: Run, mesh, microbatches: int) -> loop.Functions:
-  optimizer = optimizers.adafactor(run.schedule)
+  optimizer, lora = run.optimizer(run.schedule), run.adapter
+  key = jax.random.key(run.seed)
   initial = functools.partial(
-    step.initial_state, run.network, optimizer, jax.random.key(run.seed)
+    step.initial_state, run.network, optimizer, key, lora
   )
-  shardings = step.state_shardings(run.network, optimizer, mesh)
+  shardings = step.state_shardings(run.network, optimizer, mesh, lora)
   whole, rows = partitioning.replicated(mesh), partitioning.batch_sharding(mesh)
-  split = {"network": run.network, "microbatches": microbatches}
+  base = None
+  if lora is not None:
+    base = partitioning.parameter_shardings(run.network, mesh)
+  split = {
+    "network": run.network,
+    "microbatches": microbatches,
+    "lora": lora,
+  }
   return loop.Functions(
     initial=jax.jit(initial, out_shardings=shardings),
     train=jax.jit(
@@ -114,13 +128,13 @@ def _functions(run: Run, mesh, microbatches: int) -> loop.Functions:
         seed=run.seed,
         **split,
       ),
-      in_shardings=(shardings, rows),
+      in_shardings=(shardings, rows, base),
       out_shardings=(shardings, whole),
       donate_argnums=0,
     ),
     evaluate=jax.jit(
       functools.partial(step.evaluation_step, **split),
-      in_shardings=(shardings.parameters, rows),
+      in_shardings=(shardings.parameters, rows, base),
       out_shardings=whole,
     ),
     shardings=shardings,
@@ -129,11 +143,15 @@ def _functions(run: Run, mesh, microbatches: int) -> loop.Functions:
 
 
 def _checkpoints(run: Run) -> ocp.CheckpointManager:
+  policies = ocp.checkpoint_managers
+  kept = [policies.LatestN(2)]
+  if run.keep_period is not None:
+    kept.append(policies.EveryNSteps(run.keep_period))
   return ocp.CheckpointManager(
     pathlib.Path(run.directory, "checkpoints").absolute(),
     options=ocp.CheckpointManagerOptions(
       save_interval_steps=run.checkpoint_period,
-      max_to_keep=2,
+      preservation_policy=policies.AnyPreservationPolicy(kept),
       enable_async_checkpointing=False,
     ),
   )
@@ -164,7 +182,7 @@ def _begun(
 
 
 def _fresh(run: Run, functions: loop.Functions) -> step.State:
-  if run.initial_checkpoint is None:
+  if run.initial_checkpoint is None or run.adapter is not None:
     return functions.initial()
   parameters = finetuning.initial_parameters(
     run, shardings=functions.shardings.parameters

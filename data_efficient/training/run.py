@@ -5,8 +5,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from data_efficient.models import networks
+from data_efficient.models import adapters, networks
 from data_efficient.training import optimizers
+
+
+class RunError(ValueError):
+  """A run whose parts do not fit together."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,11 @@ class Run:
       corruption.
     initial_checkpoint: whose parameters the run starts from, in any format of
       `checkpoints.load_parameters`; None for random ones.
+    keep_period: steps between checkpoints that stay, a multiple of
+      `checkpoint_period`; None: the last two stay alone, which always do.
+    adapter: what is trained in place of the parameters, which stay those of
+      `initial_checkpoint`; None to train them.
+    optimizer: its function of the schedule.
   """
 
   directory: str
@@ -53,6 +62,24 @@ class Run:
   text_share: float = 1.0
   measured_on: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   initial_checkpoint: str | None = None
+  keep_period: int | None = None
+  adapter: adapters.Lora | None = None
+  optimizer: optimizers.Optimizer = optimizers.adafactor
+
+  def __post_init__(self):
+    """Raises RunError for a checkpoint never written, an adapter of nothing."""
+    if self.adapter is not None and self.initial_checkpoint is None:
+      raise RunError(
+        f"{self.directory}: an adapter is trained on a network that was trained"
+        " before: name it, INITIAL_CHECKPOINT (gin/runs/finetune_lora.gin)"
+      )
+    period = self.keep_period
+    if period is not None and (period < 1 or period % self.checkpoint_period):
+      raise RunError(
+        f"{self.directory}: keep_period = {period}, expected a multiple of"
+        f" checkpoint_period = {self.checkpoint_period}: what is kept must be"
+        " written first"
+      )
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from data_efficient.models import checkpoints
 from data_efficient.training import (
   batches,
   inference,
+  optimizers,
   t5x_log,
   t5x_model,
 )
@@ -62,6 +63,7 @@ class T5X:
         network's.
       DivergedError: the loss is no longer a finite number.
     """
+    _check_optimizer(run)
     _check_periods(run)
     directory = _checkpoints(run)
     start = checkpoints.latest_step(directory) or 0
@@ -101,6 +103,20 @@ def _checkpoints(run: Run) -> str:
   return str(pathlib.Path(run.directory, "checkpoints").absolute())
 
 
+def _check_optimizer(run: Run) -> None:
+  if run.adapter is not None:
+    raise T5XError(
+      "the engine t5x trains all parameters of a network, no adapter: choose"
+      " the engine `local` (gin/engines/local.gin), or gin/runs/finetune.gin"
+      " for full fine-tuning"
+    )
+  if run.optimizer is not optimizers.adafactor:
+    raise T5XError(
+      "the engine t5x trains with T5X's Adafactor alone: leave Run.optimizer as"
+      " it is, or choose the engine `local`"
+    )
+
+
 def _check_periods(run: Run) -> None:
   if run.checkpoint_period % run.evaluation_period:
     raise T5XError(
@@ -135,7 +151,14 @@ def _settings(
     "train_eval_dataset_cfg": dataset,
     "infer_eval_dataset_cfg": None,
     "checkpoint_cfg": utils.CheckpointConfig(
-      save=utils.SaveCheckpointConfig(period=run.checkpoint_period, keep=2)
+      save=utils.SaveCheckpointConfig(
+        period=run.checkpoint_period,
+        keep=2,
+        checkpoint_manager_cls=functools.partial(
+          module("checkpoints").OrbaxCheckpointManagerInterface,
+          force_keep_period=run.keep_period,
+        ),
+      )
     ),
     "partitioner": t5x_model.partitioner(engine.model_parallel),
     "train_state_initializer_cls": initializer,

@@ -73,6 +73,19 @@ def test_checkpoint_is_read_and_gives_the_last_loss(halves):
   assert last["accuracy"] == pytest.approx(float(expected.accuracy), abs=1e-6)
 
 
+def test_checkpoints_stay_every_so_many_steps(run_in, engines):
+  run = run_in(
+    "kept", steps=8, evaluation_period=1, checkpoint_period=1, keep_period=3
+  )
+  engines["t5x"].train(run)
+  directory = pathlib.Path(run.directory, "checkpoints")
+  found = {path.name for path in directory.glob("checkpoint_*")}
+  # T5X writes one before the first step, which any period keeps.
+  assert found == {f"checkpoint_{step}" for step in (0, 3, 6, 7, 8)}
+  kept = directory / "checkpoint_3"
+  checkpoints.load_parameters(kept, config=run.network)
+
+
 def test_what_t5x_cannot_do_is_refused(run_in, engines):
   run = run_in("refused")
   with pytest.raises(

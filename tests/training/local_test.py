@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import functools
+import pathlib
 import time
 
 import jax
@@ -20,6 +21,7 @@ from data_efficient.training import (
   optimizers,
   step,
 )
+from data_efficient.training.run import RunError
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +194,13 @@ def test_a_batch_that_does_not_divide_is_refused(run_in):
     match="batch_size = 4 does not divide into 3 microbatches",
   ):
     engine.train(run_in("odd"))
+
+
+def test_checkpoints_stay_every_so_many_steps(engine, run_in):
+  run = run_in("kept", checkpoint_period=1, keep_period=3, steps=6)
+  engine.train(dataclasses.replace(run, steps=4))
+  engine.train(run)
+  found = pathlib.Path(run.directory, "checkpoints").iterdir()
+  assert sorted(path.name for path in found) == ["3", "5", "6"]
+  with pytest.raises(RunError, match="keep_period = 3, expected a multiple of"):
+    run_in("refused", checkpoint_period=2, keep_period=3)
