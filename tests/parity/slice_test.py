@@ -32,6 +32,9 @@ elif verb == "delete":
   state.unlink()
 else:
   count = 2 if flags["worker"] == "all" else 1
+  verb = flags["command"].partition("data_efficient ")[2].split()[0]
+  with pathlib.Path({place!r}, "workers").open("a") as told:
+    print(verb, count, file=told)
   cluster = {{"SLURM_JOB_ID": {number!r}, "SLURM_NTASKS": str(count),
               "SLURM_STEP_NODELIST": "localhost", "SLURM_LOCALID": "0"}}
   running = [
@@ -80,6 +83,8 @@ def test_two_workers_score_and_train_as_one(tmp_path, monkeypatch):
   words += [f"--directory={conftest.ROOT}", f"--python={sys.executable}"]
   assert tpu_vm.main(["config.py", *words]) == 0
 
+  workers = (tmp_path / "workers").read_text().split("\n")
+  assert workers == ["score 2", "select 1", "train 2", ""]
   counts = score_sets.ScoreSet.open(tmp_path / "far/scores/token_counts")
   scores = np.concatenate(list(counts.read(["score"])["score"].values()))
   # 60 passages each in three files, less 62 repeated notices.
