@@ -4,6 +4,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from configs import downstream
 from data_efficient import gin_config
 from data_efficient.cli import quickstart
 from data_efficient.cli.jobs import Job
@@ -66,18 +67,31 @@ class Paper:
     *,
     sizes: Sequence[str],
     macros: Mapping[str, str] | None = None,
+    suites: str = "",
+    points: int = 1,
+    tuning: downstream.Tuning | None = None,
     **bindings: object,
   ) -> list[Job]:
     """One run of each size a selection: OUTPUT/runs/SIZE-SAMPLER-BUDGET-SEED.
 
     Args:
-      sizes: of the models that are trained, of gin/runs/train_SIZE.gin.
+      sizes: of the models that are trained, of gin/runs/train_SIZE.gin and
+        gin/models/t5_1_1_SIZE.gin.
       macros: NAME -> gin text, from a command line.
+      suites: names, with blanks between, that each run is asked after
+        fine-tuning; "" for none.
+      points: checkpoints of each run that are asked them, evenly along it.
+      tuning: how each is fine-tuned.
       **bindings: NAME -> value.
 
     Returns:
-      Scores and selections, once; the runs; what evaluates and reports them.
+      Scores and selections, once; the runs; what they are worth downstream;
+      what evaluates and reports all that.
+
+    Raises:
+      DownstreamError: suites or points that there are not.
     """
+    kept = downstream.period(self.steps, points)
     found = planned(
       ["gin/runs/paper.gin", FILES],
       {
@@ -90,16 +104,34 @@ class Paper:
       },
       macros or {},
     )
-    steps = [
-      sized
-      for job in found[:-2]
-      for sized in (
-        [_of_size(job, s) for s in sizes] if _is_run(job) else [job]
-      )
-    ]
+    steps, trained = [], []
+    for job in found[:-2]:
+      for size in sizes if _is_run(job) else ():
+        run = _of_size(job, size)
+        if points > 1 and suites:
+          run = _keeping(run, kept)
+        trained.append(self._network(run, size))
+        steps.append(run)
+      if not _is_run(job):
+        steps.append(job)
+    steps += downstream.jobs(
+      trained,
+      suites,
+      points=points,
+      tuning=tuning or downstream.Tuning(),
+    )
     evaluate, report = found[-2:]
     needs = [job.name for job in steps]
     return [*steps, dataclasses.replace(evaluate, needs=needs), report]
+
+  def _network(self, run: Job, size: str) -> downstream.Network:
+    return downstream.Network(
+      run=run,
+      steps=self.steps,
+      model=f"gin/models/t5_1_1_{size}.gin",
+      engine=self.engine,
+      vocabulary=self.vocabulary,
+    )
 
 
 def planned(
@@ -140,4 +172,13 @@ def _of_size(job: Job, size: str) -> Job:
     gin_files=(f"gin/runs/train_{size}.gin", *job.gin_files[1:]),
     bindings={**job.bindings, "OUTPUT": place},
     leaves=(f"{place}/run.json",),
+  )
+
+
+def _keeping(run: Job, period: int) -> Job:
+  """The run, whose checkpoints stay every `period` steps."""
+  return dataclasses.replace(
+    run,
+    gin_files=(*run.gin_files, "gin/runs/keep.gin"),
+    bindings={**run.bindings, "KEEP_PERIOD": period},
   )

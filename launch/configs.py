@@ -13,7 +13,7 @@ from data_efficient import gin_config
 from data_efficient.cli import jobs
 
 _MACRO = "gin."
-_NO_CONFIGS = ("__init__", "chains")
+_NO_CONFIGS = ("__init__", "chains", "downstream")
 
 
 class ConfigError(ValueError):

@@ -4,9 +4,9 @@
   python -m launch.keep out/NAME configs/results/NAME
   python -m launch.keep configs/results/NAME --again
 
-Of each finished run: run.json, config.gin, and the evaluations of its
-metrics.jsonl; and results.json. The second form computes results.json again
-from these files alone, needs no corpus, and says whether it is the same.
+Of each finished run: run.json, config.gin, the evaluations of its metrics.jsonl
+and its suites.json; and results.json. The second form computes results.json
+again from these files alone, needs no corpus, and says whether it is the same.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from data_efficient.data import artifacts
 from data_efficient.data.manifests import differences
-from data_efficient.evaluation import results, runs
+from data_efficient.evaluation import measures, results, runs
 
 # What assembling takes as given: facts of the corpus, scores and selections.
 _GIVEN = "judge corpus selections agreement command commit".split()
@@ -65,6 +65,10 @@ def keep(experiment: pathlib.Path, kept: pathlib.Path) -> int:
     for name in ("run.json", "config.gin"):
       if (facts.parent / name).exists():
         shutil.copyfile(facts.parent / name, place / name)
+    for path in measures.suite_files(facts.parent):
+      found_in = place / path.parent.relative_to(facts.parent)
+      found_in.mkdir(parents=True, exist_ok=True)
+      shutil.copyfile(path, found_in / path.name)
     rows = "".join(_evaluations(facts.parent / "metrics.jsonl"))
     artifacts.atomic_write(place / "metrics.jsonl", rows.encode())
   if (experiment / "results.json").exists():

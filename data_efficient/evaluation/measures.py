@@ -3,18 +3,20 @@
 
 A run's metrics.jsonl has a row an evaluation: {"step", "evaluation": the set's
 name, "loss", "accuracy", …}. Such a field is the metric SET_FIELD: `hq_loss`,
-`in_distribution_loss`, `hq_accuracy`, `glue_average`. Its suites.json, of the
+`in_distribution_loss`, `hq_accuracy`, `glue_average`. A suites.json, of the
 verb `suite` with an OUTPUT inside the run's directory, has the metrics of its
 suites and categories by their names and the paper's `Average`, all of the
-checkpoint that was chosen, and, where there were several checkpoints to choose
-from, `suites_validation`, a value a checkpoint.
+checkpoint that was chosen: RUN/suites.json and RUN/NAME/suites.json those of
+the run's end, RUN/NAME/STEP/suites.json those of the network of that step,
+whatever was fine-tuned from it. Where there were several checkpoints of the run
+itself to choose from, it has `suites_validation` too, a value a checkpoint.
 """
 
 import enum
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ from data_efficient.evaluation.run_fields import EvaluationError
 HQ_LOSS = "hq_loss"
 IN_DISTRIBUTION_LOSS = "in_distribution_loss"
 LAST_EVALUATIONS = 3
+METRICS = "metrics.jsonl"
 SUITES = "suites.json"
 # Which checkpoint is best is chosen on this; no suite is called so.
 SUITES_VALIDATION = "suites_validation"
@@ -97,9 +100,13 @@ class Measure(NamedTuple):
 
   @property
   def final(self) -> float:
-    """Mean of the last three evaluations; of fewer, the last one."""
+    """Mean of the last three evaluations; of fewer, and of suites, the last.
+
+    A suite's points are far apart, and it is reported of the run's end.
+    """
     values = self.curve.losses
-    few = len(values) < LAST_EVALUATIONS
+    along = self.kind is Kind.ALONG_TRAINING
+    few = len(values) < LAST_EVALUATIONS or not along
     return float(values[-1] if few else np.mean(values[-LAST_EVALUATIONS:]))
 
   @property
@@ -122,7 +129,7 @@ def read(directory: pathlib.Path, *, steps: int) -> dict[str, Measure]:
     EvaluationError: a file is missing or damaged; names file and line.
   """
   found: dict[tuple[str, Better], dict[int, float]] = {}
-  path = directory / "metrics.jsonl"
+  path = directory / METRICS
   for number, line in enumerate(run_fields.read_bytes(path).split(b"\n"), 1):
     if line.strip():
       where = f"{path}, line {number}"
@@ -131,15 +138,77 @@ def read(directory: pathlib.Path, *, steps: int) -> dict[str, Measure]:
     name: Measure(_curve(points), better)
     for (name, better), points in found.items()
   }
-  for path in sorted({*directory.glob(SUITES), *directory.glob(f"*/{SUITES}")}):
-    asked = _of_suites(path, steps=steps)
-    if twice := sorted(set(asked) & set(measures)):
-      raise EvaluationError(
-        f"{path}: {', '.join(twice)} stand in another {SUITES} of the run too: "
-        "which of them counts cannot be told; move one away"
-      )
-    measures |= asked
+  for name, measure in _of_all_suites(directory, steps=steps).items():
+    if name in measures:
+      raise _twice(directory / METRICS, [name])
+    measures[name] = measure
   return measures
+
+
+def suite_files(directory: pathlib.Path) -> list[pathlib.Path]:
+  """Every suites.json of a run, sorted."""
+  along = directory.glob(f"*/*/{SUITES}")
+  return sorted(
+    {
+      *directory.glob(SUITES),
+      *directory.glob(f"*/{SUITES}"),
+      *(path for path in along if path.parent.name.isdecimal()),
+    }
+  )
+
+
+def _of_all_suites(
+  directory: pathlib.Path, *, steps: int
+) -> dict[str, Measure]:
+  """The values of all of a run's suites.json, each at its step."""
+  found: dict[str, Measure] = {}
+  last: dict[str, pathlib.Path] = {}
+  for path in suite_files(directory):
+    along = path.parent.parent.parent == directory
+    asked = _of_suites(
+      path,
+      steps=int(path.parent.name) if along else steps,
+      run=directory.resolve().name,
+    )
+    if twice := [name for name in asked if _meet(asked, found, name)]:
+      raise _twice(path, twice)
+    for name, measure in asked.items():
+      before = found.get(name)
+      found[name] = _joined(before, measure) if before else measure
+      last[name] = path
+  for name, measure in found.items():
+    end = int(measure.curve.steps[-1])
+    if name != SUITES_VALIDATION and end != steps:
+      raise EvaluationError(
+        f"{last[name].parent.parent}: {name} was asked up to step {end}, the "
+        f"run has {steps} steps: run suite on its other checkpoints, or move "
+        "the directory away"
+      )
+  return found
+
+
+def _meet(
+  asked: Mapping[str, Measure], found: Mapping[str, Measure], name: str
+) -> bool:
+  """Whether a metric has a value at one step in both."""
+  if name not in found:
+    return False
+  steps = (each[name].curve.steps.tolist() for each in (asked, found))
+  return not set(next(steps)).isdisjoint(next(steps))
+
+
+def _joined(first: Measure, second: Measure) -> Measure:
+  points: dict[int, float] = {}
+  for steps, values in (first.curve, second.curve):
+    points |= zip(steps.tolist(), values.tolist(), strict=True)
+  return first._replace(curve=_curve(points))
+
+
+def _twice(path: pathlib.Path, names: Sequence[str]) -> EvaluationError:
+  return EvaluationError(
+    f"{path}: {', '.join(sorted(names))} stand in another {SUITES} of the run "
+    "too: which of them counts cannot be told; move one away"
+  )
 
 
 def _add(found: dict, row: dict, where: str) -> None:
@@ -165,14 +234,16 @@ def _curve(points: Mapping[int, float]) -> Curve:
   return Curve(np.asarray(steps, np.int64), np.asarray(values, np.float64))
 
 
-def _of_suites(path: pathlib.Path, *, steps: int) -> dict[str, Measure]:
+def _of_suites(
+  path: pathlib.Path, *, steps: int, run: str
+) -> dict[str, Measure]:
   try:
     found = json.loads(path.read_bytes())
     results = found["results"]
     suites, means = _values(results["averages"]), _values(results["categories"])
     if results["average"]["value"] is not None:
       means[AVERAGE] = float(results["average"]["value"])
-    validation = _by_step(found["validation"])
+    validation = _by_step(found["validation"], run=run)
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
     raise EvaluationError(
       f"{path}: damaged, or not of the verb `suite` ({error!r}): move it away "
@@ -197,11 +268,15 @@ def _values(rows: Mapping[str, Any]) -> dict[str, float]:
   return {name: float(row["value"]) for name, row in rows.items()}
 
 
-def _by_step(validation: Mapping[str, Any]) -> dict[int, float]:
-  """Step -> value; the step is the number that a checkpoint's name ends in."""
-  steps = {name: re.search(r"(\d+)/?$", name) for name in validation}
-  return {
-    int(found[1]): float(validation[name]["value"])
-    for name, found in steps.items()
-    if found
-  }
+def _by_step(validation: Mapping[str, Any], *, run: str) -> dict[int, float]:
+  """Step -> value, of the run's own checkpoints: RUN/checkpoints/STEP.
+
+  The steps of what was fine-tuned from it are not the run's.
+  """
+  found = {}
+  for name, row in validation.items():
+    *_, owner, folder, last = ("", "", *pathlib.PurePath(name).parts)
+    step = re.fullmatch(r"(?:checkpoint_)?(\d+)", last)
+    if step and folder == "checkpoints" and owner == run:
+      found[int(step[1])] = float(row["value"])
+  return found

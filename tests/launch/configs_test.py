@@ -20,8 +20,10 @@ _GRID = [
   "--gin.ENCODER=E",
 ]
 ARGUMENTS = {
-  "paper_grid": [*_PAPER, *_GRID],
-  "convergence": [*_PAPER, "--judge=J"],
+  "paper_grid": [
+    *(*_PAPER, *_GRID, "--suites=squad few_shot", "--questions=Q"),
+  ],
+  "convergence": [*_PAPER, "--judge=J", "--suites=glue", "--points=2"],
   "judge_size": [*_PAPER, "--judges=J"],
   "installed_text": [],
   "density_bandwidth": ["--encoder=E"],
@@ -78,7 +80,60 @@ def test_runs_of_both_sizes_are_evaluated():
   assert found[names[1]].gin_files[0] == "gin/runs/train_large.gin"
   assert set(names) <= set(found["evaluate"].needs)
   # Full, once, and three samplers at five shares; each in two sizes.
-  assert sum(job.verb == "train" for job in found.values()) == (1 + 3 * 5) * 2
+  assert sum(name.startswith("train_") for name in found) == (1 + 3 * 5) * 2
+
+
+def test_networks_are_asked_what_the_paper_s_table_has():
+  words = [*_PAPER, *_GRID, "--suites=squad few_shot", "--questions=Q"]
+  found = {job.name: job for job in _load("paper_grid", words)}
+  trained = [name for name in found if name.startswith("train_")]
+  for name in trained:
+    run = found[name].bindings["OUTPUT"]
+    for suite in ("squad", "few_shot"):
+      whose = f"{name.removeprefix('train_')}-{suite}"
+      tune, asked = found[f"tune_{whose}"], found[f"suite_{whose}"]
+      assert tune.needs == (name,) and asked.needs == (tune.name,)
+      start = f"{run}/checkpoints/checkpoint_1000000"
+      assert tune.bindings["INITIAL_CHECKPOINT"] == start
+      size = whose.split("-")[0]
+      assert f"gin/models/t5_1_1_{size}.gin" in (
+        {*tune.gin_files} & {*asked.gin_files}
+      )
+      # Where `evaluate` reads it.
+      assert asked.leaves == (f"{run}/{suite}/suites.json",)
+      assert asked.bindings["OUTPUT"] == f"{run}/{suite}"
+      assert asked.bindings["CHECKPOINTS"] == [
+        f"{run}/{suite}/tuned/checkpoints/checkpoint_{step}"
+        for step in (65536, 131072, 196608, 262144)
+      ]
+      assert asked.name in found["evaluate"].needs
+  questions = found[f"suite_{trained[0].removeprefix('train_')}-few_shot"]
+  assert questions.bindings["MMLU_FILES"] == "Q/mmlu*.jsonl*"
+
+
+def test_by_default_all_of_it_that_tfds_has_is_asked():
+  found = _load("paper_grid", [*_PAPER, *_GRID])
+  asked = {job.name.split("-")[-1] for job in found if job.verb == "suite"}
+  assert asked == {"glue", "super_glue", "cnn_dailymail", "squad"}
+  none = _load("paper_grid", [*_PAPER, *_GRID, "--suites="])
+  assert {job.verb for job in found} - {job.verb for job in none} == {"suite"}
+
+
+def test_every_tenth_of_a_run_is_asked_by_the_config_of_convergence():
+  words = [*_PAPER, "--judge=J", "--engine=local"]
+  found = {job.name: job for job in _load("convergence", words)}
+  run = found["train_large-full-1-0"]
+  assert run.bindings["KEEP_PERIOD"] == 100_000
+  assert "gin/runs/keep.gin" in run.gin_files
+  place = run.bindings["OUTPUT"]
+  for suite in ("glue", "super_glue"):
+    for step in range(100_000, 1_000_001, 100_000):
+      tune = found[f"tune_large-full-1-0-{suite}-{step}"]
+      asked = found[f"suite_large-full-1-0-{suite}-{step}"]
+      start = tune.bindings["INITIAL_CHECKPOINT"]
+      assert start == f"{place}/checkpoints/{step}"
+      assert asked.leaves == (f"{place}/{suite}/{step}/suites.json",)
+  assert sum(job.verb == "suite" for job in found.values()) == 9 * 2 * 10
 
 
 def test_the_paper_s_grid_names_all_checkpoints_that_it_lacks():
@@ -95,7 +150,9 @@ def test_the_paper_s_grid_names_all_checkpoints_that_it_lacks():
     if word.startswith("--gin.")
   )
   given = [*_PAPER, *(f"--gin.{name}=D" for name in words)]
-  trained = [j for j in _load("paper_grid", given) if j.verb == "train"]
+  trained = [
+    job for job in _load("paper_grid", given) if job.name.startswith("train_")
+  ]
   count = len(paper_grid.SAMPLERS.split())
   assert count == 21 and len(trained) == (1 + (count + 1) * 5) * 2
 
@@ -125,6 +182,22 @@ def test_an_unknown_sampler_lists_those_that_are_there(capsys):
     (
       ["configs/smoke.py", "--corpus=x", "--gin.CLUSTERS=3"],
       "--gin.CLUSTERS: it takes no gin macros",
+    ),
+    (
+      ["configs/convergence.py", *_PAPER, "--judge=J", "--suites=super_glu"],
+      "no suite 'super_glu' (did you mean super_glue?)",
+    ),
+    (
+      ["configs/convergence.py", *_PAPER, "--judge=J", "--points=7"],
+      "--points=7: expected a divisor of the 1000000 steps",
+    ),
+    (
+      ["configs/paper_grid.py", *_PAPER, *_GRID, "--suites=few_shot"],
+      "give --questions=DIRECTORY, with mmlu*.jsonl",
+    ),
+    (
+      ["configs/paper_grid.py", *_PAPER, *_GRID, "--tuned_checkpoints=3"],
+      "--tuned_checkpoints=3: expected a divisor of the 262144 steps",
     ),
     (
       ["configs/density_bandwidth.py", "--gin.CLUSTRES=3"],

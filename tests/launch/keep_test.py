@@ -23,16 +23,36 @@ def experiment(tmp_path):
   found = fakes.write_experiment(tmp_path / "made")
   for path in found:
     shutil.copytree(path, root / "runs" / pathlib.Path(path).name)
+  _ask(root / "runs")
   (root / "runs/unfinished/checkpoints").mkdir(parents=True)
+  kept = sorted((root / "runs").glob("*/run.json"))
+  found = [path.parent for path in kept]
   made = results_module.assemble(found, **fakes.describe_experiment())
   results_module.write(root / "results.json", made)
   return root
+
+
+def _ask(runs: pathlib.Path) -> None:
+  """Every run is asked one suite at three of its steps."""
+  for number, run in enumerate(sorted(runs.iterdir())):
+    for step in (100, 200, 300):
+      value = {"value": number / 100 + step / 1000}
+      found = {"averages": {"GLUE": value}, "categories": {"GLUE": value}}
+      found["average"] = {"value": None}
+      place = run / f"glue/{step}"
+      place.mkdir(parents=True)
+      text = json.dumps({"results": found, "validation": {}})
+      (place / "suites.json").write_text(text)
 
 
 def test_what_is_kept_gives_the_same_table(experiment, tmp_path, capsys):
   runs = len(list(experiment.glob("runs/*/run.json")))
   assert keep.keep(experiment, tmp_path / "kept") == runs
   assert len(list(tmp_path.glob("kept/runs/*"))) == runs
+  asked = list(tmp_path.glob("kept/runs/*/glue/*/suites.json"))
+  assert len(asked) == 3 * runs
+  table = json.loads((tmp_path / "kept/results.json").read_text())
+  assert all(row["suites"]["GLUE"] for row in table["samplers"])
   shutil.rmtree(experiment)
   assert keep.main([str(tmp_path / "kept"), "--again"]) == 0
   assert "the same figures" in capsys.readouterr().out
