@@ -154,8 +154,11 @@ def _settings(
       save=utils.SaveCheckpointConfig(
         period=run.checkpoint_period,
         keep=2,
-        checkpoint_manager_cls=functools.partial(
-          module("checkpoints").OrbaxCheckpointManagerInterface,
+        # T5X takes from it only what it says beside its own settings; it
+        # is to watch no metric.
+        checkpointer_cls=functools.partial(
+          module("checkpoints").SaveBestCheckpointer,
+          metric_name_to_monitor=None,
           force_keep_period=run.keep_period,
         ),
       )
