@@ -111,7 +111,7 @@ class DeftUcs:
       absent={
         "turn": np.zeros(1, np.int64),
         "cluster": np.zeros(1, np.int32),
-        "easy": np.zeros(1, np.int8),
+        "easy": np.zeros(1, np.int32),
         "members": np.zeros(1, np.int64),
       },
     )
@@ -129,7 +129,7 @@ class DeftUcs:
       raise clusters.ClusterError("prepare must run before score")
     statuses = clusters.statuses(batch["vector"])
     if not len(batch):
-      columns = {"score": np.float32, "cluster": np.int32, "easy": np.int8}
+      columns = {"score": np.float32, "cluster": np.int32, "easy": np.int32}
       return interface.Scores(
         [], {name: np.zeros(0, kind) for name, kind in columns.items()}
       )
@@ -163,7 +163,7 @@ class DeftUcs:
           "record": records[rows],
           "turn": np.arange(len(rows)),
           "cluster": np.full(len(rows), label, np.int32),
-          "easy": easy.astype(np.int8),
+          "easy": easy.astype(np.int32),
           "members": np.full(len(rows), len(rows)),
         }
       )

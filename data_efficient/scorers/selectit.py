@@ -210,9 +210,8 @@ class SelectIt:
     ):
       found[rater, items] = values[: len(items)]
     # [records, models, prompts, ratings]
-    found = found.reshape(
-      len(self.raters), len(notes.asked), len(self.prompts.orders), -1
-    ).swapaxes(0, 1)
+    sizes = (len(self.raters), len(notes.asked), len(self.prompts.orders))
+    found = found.reshape(*sizes, found.shape[-1]).swapaxes(0, 1)
     columns = self._columns(found)
     pairs = zip(columns["score"], self._greatest(found), strict=True)
     statuses = [self._status(score, most) for score, most in pairs]

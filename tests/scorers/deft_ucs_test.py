@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from data_efficient.data import working_directories
 from data_efficient.scorers import clusters, deft_ucs
 from data_efficient.selection import budget, interface, top
 from tests.scorers.clusters_test import _means, _numbered, _read, _unit
@@ -115,8 +116,15 @@ def test_turns_do_not_depend_on_how_the_pool_is_cut(vectors):
   parts = [cut.score(rows[50:]), cut.score(rows[:50])][::-1]
   joined = np.concatenate([part.columns["score"] for part in parts])
   np.testing.assert_array_equal(joined, whole)
-  small = _scorer(vectors, memory_bytes=1000).score(rows).columns["score"]
-  np.testing.assert_array_equal(small, whole)
+
+
+def test_little_memory_and_pieces_on_disk_change_no_turn(vectors, tmp_path):
+  rows = _numbered(vectors)
+  whole = _scorer(vectors).score(rows).columns["score"]
+  scorer = deft_ucs.DeftUcs(clusters=_means(), easy=0.5, memory_bytes=1000)
+  scorer.working_files = working_directories.WorkingDirectory(tmp_path / "w")
+  scorer.prepare(_read(rows))
+  np.testing.assert_array_equal(scorer.score(rows).columns["score"], whole)
 
 
 def test_a_share_is_met_or_refused(vectors):
