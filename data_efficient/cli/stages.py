@@ -9,6 +9,7 @@ _PLACES = {
   "score": ("scores", "manifest.json"),
   "select": ("shortlists", "manifest.json"),
   "train": ("models", "run.json"),
+  "utility": ("utilities", "manifest.json"),
 }
 
 
@@ -21,10 +22,10 @@ class Stage:
   """Work before selection: scores, or what scores are made with.
 
   Attributes:
-    name: unique; its output is OUTPUT/scores/NAME, OUTPUT/models/NAME or
-      OUTPUT/shortlists/NAME.
+    name: unique; its output is OUTPUT/scores/NAME, OUTPUT/models/NAME,
+      OUTPUT/shortlists/NAME or OUTPUT/utilities/NAME.
     verb: "score"; "train" for a model; "select" for a part of the pool that
-      another stage is taught on or scores.
+      another stage is taught on or scores; "utility" for a utility kernel.
     gin_files: what is computed.
     bindings: macros for them.
     reads: macro -> the stage whose output directory it gets.
@@ -88,6 +89,7 @@ class Sampler:
     bindings: macros for selector and gin_files.
     judged: what a table calls the scores where they claim to tell good text
       from other text ("the judge"); "" where they claim nothing of the kind.
+    run: gin file of the verb `select`.
   """
 
   name: str
@@ -98,6 +100,7 @@ class Sampler:
   gin_files: Sequence[str] = ()
   bindings: Mapping[str, object] = dataclasses.field(default_factory=dict)
   judged: str = ""
+  run: str = "gin/runs/select.gin"
 
   @property
   def score_sets(self) -> dict[str, str]:

@@ -98,6 +98,13 @@ def fraction_of_tokens(fraction: float | int) -> Budget:
   return Budget(kind=Kind.FRACTION_OF_TOKENS, amount=fraction)
 
 
+def sample(amount: float | int) -> Budget:
+  """A fraction of the corpus's records up to 1, a number of them above it."""
+  if amount <= 1:
+    return fraction_of_examples(amount)
+  return examples(amount)
+
+
 def wanted(budget: Budget, found: Totals) -> int:
   """Returns how many records or tokens the budget asks of a corpus.
 

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A comparison of selections of instructions as commands.
+
+    token counts ─► stages ─► selections ─► runs ─► responses ─► results.json
+                    utilities, embeddings,                       ─► index.html
+                    scores, samples
+
+The three uses of DELIFT (arXiv 2411.04425) differ in their sets of records
+alone: a pool; and targets, for a task; or what is known, for continual tuning.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from data_efficient.cli import stages, tuning_responses, tuning_stages
+from data_efficient.cli.jobs import Job
+from data_efficient.cli.stages import ChainError, Sampler
+from data_efficient.cli.tuning_places import CORPUS, COUNTS, POOL, TEST, Places
+
+UNITS = ("examples", "tokens")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuningChain:
+  """What is compared, and how.
+
+  Attributes:
+    places: where records and the base are, and everything else goes.
+    tuned_by: gin files behind the run's own, such as an adapter's.
+    unit: what budgets are fractions of: "examples" or "tokens".
+    responding: how models answer the test set.
+    stages: all that a sampler may need; the others are not run.
+    helped: name of the utility stage from which the report takes what helps a
+      chosen record most; None: of none.
+  """
+
+  places: Places
+  tuned_by: Sequence[str]
+  unit: str
+  responding: tuning_responses.Responding
+  stages: Sequence[tuning_stages.Stage]
+  helped: str | None = None
+
+  def __post_init__(self):
+    """Raises ChainError for an unknown unit of budgets."""
+    if self.unit not in UNITS:
+      raise ChainError(
+        f"BUDGET_UNIT = {self.unit!r}: expected one of {', '.join(UNITS)}"
+      )
+
+  @property
+  def output(self) -> str:
+    """Directory of everything."""
+    return self.places.output
+
+  def scoring(self, samplers: Sequence[Sampler]) -> Iterator[Job]:
+    """Token counts, then the stages that the samplers read.
+
+    Raises:
+      ChainError: a sampler or a stage reads what is not there, or asks for a
+        checkpoint that nobody named.
+    """
+    yield tuning_stages.counting(self.places)
+    needed = {
+      stage.name: stage
+      for sampler in samplers
+      for stage in stages.needed(self.stages, sampler)
+    }
+    stages.check(list(needed.values()))
+    for stage in needed.values():
+      yield tuning_stages.job(self.places, stage, needed)
+
+  def runs(
+    self,
+    samplers: Sequence[Sampler],
+    budgets: Sequence[float],
+    *,
+    train: str,
+    bindings: Mapping[str, object],
+  ) -> Iterator[Job]:
+    """Selection, training and responses of each sampler, budget and seed."""
+    yield from self.responding.of_base(self.places)
+    # Seeds outside: the first seed of every sampler is there early.
+    for seed in sorted({seed for each in samplers for seed in each.seeds}):
+      for sampler in samplers:
+        for budget in (1.0,) if sampler.name == "full" else budgets:
+          if seed in sampler.seeds:
+            select = self._select(sampler, budget, seed)
+            trained = self._train(select, seed, train, bindings)
+            yield from (select, trained)
+            yield from self.responding.of_selection(
+              self.places, select, trained
+            )
+
+  def _select(self, sampler: Sampler, budget: float, seed: int) -> Job:
+    name = f"{sampler.name}-{budget:g}-{seed}"
+    reads = stages.read(self.stages, sampler)
+    path = self.places.path
+    return Job(
+      name=f"select_{name}",
+      verb="select",
+      gin_files=(
+        *(sampler.run, CORPUS, sampler.selector, *sampler.gin_files),
+        f"gin/selectors/budget_{self.unit}.gin",
+      ),
+      bindings={
+        "OUTPUT": path("selections", name),
+        "SAMPLER": sampler.name,
+        "TOKEN_COUNTS": self.places.counts,
+        "KEEP_FRACTION": budget,
+        "SEED": seed,
+        **sampler.bindings,
+        **{macro: path(stage.place) for macro, stage in reads.items()},
+        **self.places.corpus(POOL, reader="select"),
+      },
+      leaves=[path("selections", name, "manifest.json")],
+      needs=[COUNTS, *(stage.job for stage in reads.values())],
+    )
+
+  def _train(
+    self, select: Job, seed: int, train: str, bindings: Mapping[str, object]
+  ) -> Job:
+    places, name = self.places, select.name.removeprefix("select_")
+    epochs = ["gin/runs/tune_epochs.gin"] if "EPOCHS" in bindings else []
+    return Job(
+      name=f"train_{name}",
+      verb="train",
+      gin_files=(
+        *(train, *places.model, places.engine, *places.vocabulary),
+        *("gin/runs/tune_selected.gin", *self.tuned_by, *epochs),
+      ),
+      bindings={
+        "OUTPUT": places.path("runs", name),
+        "SELECTION": select.bindings["OUTPUT"],
+        "POOL": places.files(POOL, reader="train"),
+        "WATCHED": places.files(TEST, reader="train"),
+        "SEED": seed,
+        **bindings,
+        **places.modelled,
+      },
+      leaves=[places.path("runs", name, "run.json")],
+      needs=[select.name],
+    )
+
+  def reporting(
+    self, samplers: Sequence[Sampler], *, needs: Sequence[str], command: str
+  ) -> Iterator[Job]:
+    """results.json, then index.html."""
+    made = {
+      sampler.name: {
+        stage.name: stage.place for stage in stages.needed(self.stages, sampler)
+      }
+      for sampler in samplers
+    }
+    run = {
+      name: place for each in made.values() for name, place in each.items()
+    }
+    helped = run.get(self.helped)
+    path = self.places.path
+    yield Job(
+      name="compare",
+      verb="compare",
+      gin_files=("gin/runs/compare.gin", CORPUS),
+      bindings={
+        "EXPERIMENT": self.output,
+        "METHODS": [sampler.name for sampler in samplers],
+        "STAGES": made,
+        "TOKEN_COUNTS": self.places.counts,
+        "HELPED": path(helped) if helped else None,
+        "COMMAND": command,
+        **self.places.corpus(POOL, reader="compare"),
+      },
+      leaves=[path("results.json")],
+      needs=list(needs),
+    )
+    yield Job(
+      name="report",
+      verb="report",
+      gin_files=("gin/runs/report.gin",),
+      bindings={"EXPERIMENT": self.output, "CORPUS": None},
+      leaves=[path("index.html")],
+      needs=["compare"],
+    )

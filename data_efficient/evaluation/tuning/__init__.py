@@ -1,0 +1,1 @@
+"""Comparisons of selections of instructions: figures, and their report."""
