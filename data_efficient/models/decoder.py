@@ -21,6 +21,7 @@ from data_efficient.models import (
   decoder_layers,
   grouped_attention,
   layers,
+  stacks,
 )
 
 Tokens = Int[Array, "b t"] | Int[np.ndarray, "b t"]
@@ -38,6 +39,7 @@ class DecoderConfig(decoder_layers.LayerSizes):
     tied_head: whether the logits are products with the embedding table.
     final_cap: c of c · tanh(logit / c), of the logits; None for none.
     embedding_init_stddev: of the token embeddings at initialisation.
+    remat: what a backward pass computes again; see `stacks.Sizes`.
   """
 
   vocab_size: int
@@ -46,6 +48,7 @@ class DecoderConfig(decoder_layers.LayerSizes):
   tied_head: bool
   final_cap: float | None
   embedding_init_stddev: float = 0.02
+  remat: str = "none"
 
   dropout_rate: ClassVar[float] = 0.0
   required: ClassVar[tuple[str, ...]] = (
@@ -65,6 +68,10 @@ class DecoderConfig(decoder_layers.LayerSizes):
       raise ValueError(
         f"activation {self.activation!r}: expected one of "
         f"{sorted(decoder_layers.ACTIVATIONS)}"
+      )
+    if self.remat not in stacks.REMAT:
+      raise ValueError(
+        f"remat {self.remat!r}: expected one of {sorted(stacks.REMAT)}"
       )
     if self.num_heads % self.num_kv_heads or self.head_dim % 2:
       raise ValueError(
@@ -137,6 +144,37 @@ class CausalModel(nn.Module):
       positions += _spread(before, len(valid))
     return self._stack(tokens, positions, valid, None, past)
 
+  def extend(
+    self,
+    tokens: Tokens,
+    valid: Bool[Array, "b t"] | Bool[np.ndarray, "b t"],
+    cache: Cache,
+    at: Int[Array, ""],
+  ) -> tuple[States, Cache]:
+    """States of some more tokens, and the cache with them in it.
+
+    Unlike `read`, the cache keeps its size, so that a loop can carry it.
+
+    Args:
+      tokens: ids; padding has any id.
+      valid: which of them are tokens.
+      cache: with free places (`with_room`); as many rows.
+      at: the first free place.
+    """
+    valid = jnp.asarray(valid)
+    positions = jnp.cumsum(valid, axis=1) - 1
+    positions += cache.valid.sum(axis=1, keepdims=True)
+    positions = jnp.maximum(positions, 0)
+
+    def put(whole: Array, some: Array) -> Array:
+      return jax.lax.dynamic_update_slice_in_dim(whole, some, at, axis=1)
+
+    read = Cache((), put(cache.positions, positions), put(cache.valid, valid))
+    masks = _masks(self.config, positions, read, None, before=at)
+    past = [grouped_attention.Places(*kept, at) for kept in cache.layers]
+    x, new = self._layers(tokens, positions, valid, masks, past)
+    return x, read._replace(layers=tuple(new))
+
   def head(self, states: States) -> Float[Array, "b t v"]:
     """Logits, float32, of the tokens that follow."""
     config = self.config
@@ -197,21 +235,52 @@ class CausalModel(nn.Module):
           for pair in zip(earlier, (positions, valid), strict=True)
         ),
       )
-    masks = _masks(config, positions, read, segments)
+    before = read.positions.shape[1] - positions.shape[1]
+    masks = _masks(config, positions, read, segments, before=before)
+    pasts = (None,) * len(config.layers) if past is None else past.layers
+    x, kept = self._layers(tokens, positions, valid, masks, pasts)
+    if past is not None:
+      # Whoever wants no cache pays for none: it is not computed then.
+      kept = [
+        grouped_attention.joined(_spread(earlier, len(positions)), new)
+        for earlier, new in zip(past.layers, kept, strict=True)
+      ]
+    return x, read._replace(layers=tuple(kept))
+
+  def _layers(self, tokens, positions, valid, masks, pasts):
+    """The stream after all layers, and what each of them keeps."""
     # Padding may have an id outside the table, which would read as nan.
     x = self.token_embedder(jnp.where(valid, jnp.asarray(tokens), 0))
-    x = x * config.embedding_scale
+    x = x * self.config.embedding_scale
     kept = []
-    for number, (layer, kind) in enumerate(
-      zip(self.stack, config.layers, strict=True)
+
+    def call(layer, *arrays):
+      return layer(*arrays)
+
+    apply = stacks.rematerialized(self.config.remat, call)
+    for layer, kind, past in zip(
+      self.stack, self.config.layers, pasts, strict=True
     ):
-      before = None if past is None else past.layers[number]
-      x, new = layer(x, positions, masks[kind.window], before)
-      if before is not None:
-        # Whoever wants no cache pays for none: it is not computed then.
-        new = grouped_attention.joined(_spread(before, len(positions)), new)
+      x, new = apply(layer, x, positions, masks[kind.window], past)
       kept.append(new)
-    return x, read._replace(layers=tuple(kept))
+    return x, kept
+
+
+def with_room(cache: Cache, places: int, *, dtype: str) -> Cache:
+  """A cache with free places behind those that are taken.
+
+  Args:
+    cache: of `CausalModel.read`.
+    places: how many are added.
+    dtype: that keys and values are kept in; the network's own changes no
+      result, since it rounds the operands of its products to it.
+  """
+
+  def widened(x: Array) -> Array:
+    return jnp.pad(x, [(0, 0), (0, places), *[(0, 0)] * (x.ndim - 2)])
+
+  kept = jax.tree.map(lambda x: widened(x.astype(dtype)), cache.layers)
+  return Cache(kept, widened(cache.positions), widened(cache.valid))
 
 
 def _masks(
@@ -219,11 +288,22 @@ def _masks(
   positions: Int[Array, "b t"],
   read: Cache,
   segments: Tokens | None,
+  *,
+  before: int | Int[Array, ""],
 ) -> dict[int | None, Bool[Array, "b 1 t s"]]:
-  """Which new token sees which token, for each window that layers have."""
+  """Which new token sees which token, for each window that layers have.
+
+  Args:
+    config: of the network.
+    positions: of the new tokens.
+    read: all tokens, the new ones among them.
+    segments: of the new tokens, which are all then; None for one.
+    before: places in `read` that stand before the new ones.
+  """
   # Order in the row decides, not the position: padding has one, too.
   t, s = positions.shape[1], read.positions.shape[1]
-  visible = jnp.tril(jnp.ones((t, s), bool), s - t)[None, None]
+  visible = jnp.arange(s) <= before + jnp.arange(t)[:, None]
+  visible = visible[None, None]
   visible = visible & read.valid[:, None, None]
   if segments is not None:
     visible &= attention.segment_mask(segments, segments)

@@ -15,7 +15,7 @@ from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float, Int
 
 from data_efficient.models import grouped_attention, layers, rotary
-from data_efficient.models.grouped_attention import KeysValues
+from data_efficient.models.grouped_attention import KeysValues, Places
 
 ACTIVATIONS = {
   "silu": jax.nn.silu,
@@ -113,7 +113,7 @@ class Attention(nn.Module):
     x: States,
     positions: Int[Array, "b t"],
     mask: Bool[Array, "b 1 t s"],
-    past: KeysValues | None,
+    past: KeysValues | Places | None,
   ) -> tuple[States, KeysValues]:
     """What is added to the stream, and the keys and values of `x` itself.
 
@@ -122,7 +122,8 @@ class Attention(nn.Module):
       positions: theirs.
       mask: true where a new token sees a key; those of `past` come first.
       past: keys and values of earlier tokens; each row's may serve several
-        neighbouring rows of `x`.
+        neighbouring rows of `x`. Where they are places, new ones are written
+        among them, and all are returned.
     """
     sizes = self.sizes
     query = self._heads("query", x, sizes.num_heads)
@@ -133,6 +134,8 @@ class Attention(nn.Module):
       key = Norm(sizes, "kv", name="key_norm")(key)
     query = self.kind.rotary.turn(query, positions) * sizes.query_scale
     new = KeysValues(self.kind.rotary.turn(key, positions), value)
+    if isinstance(past, Places):
+      new, past = grouped_attention.written(past, new), None
     mixed = grouped_attention.attend(
       query,
       new,
@@ -203,7 +206,7 @@ class DecoderLayer(nn.Module):
     x: States,
     positions: Int[Array, "b t"],
     mask: Bool[Array, "b 1 t s"],
-    past: KeysValues | None,
+    past: KeysValues | Places | None,
   ) -> tuple[States, KeysValues]:
     """The new stream, and the layer's keys and values of the new tokens."""
     sizes = self.sizes

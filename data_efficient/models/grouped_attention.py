@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from data_efficient.models import dot_product
 
@@ -28,6 +28,20 @@ class KeysValues(NamedTuple):
   values: Float[Array, "b s g d"]
 
 
+class Places(NamedTuple):
+  """Places for the keys and values of one layer, some of them still free.
+
+  Attributes:
+    keys: as of `KeysValues`; of a free place, any number.
+    values: the same.
+    at: the first place that is written to, the same in all rows.
+  """
+
+  keys: Float[Array, "b s g d"]
+  values: Float[Array, "b s g d"]
+  at: Int[Array, ""]
+
+
 class _Numerics(NamedTuple):
   dtype: str
   cap: float | None
@@ -38,6 +52,16 @@ def joined(past: KeysValues, new: KeysValues) -> KeysValues:
   return KeysValues(
     *(jnp.concatenate(pair, axis=1) for pair in zip(past, new, strict=True))
   )
+
+
+def written(places: Places, new: KeysValues) -> KeysValues:
+  """All places, new tokens' among them; rounded as the places are."""
+
+  def put(whole: Array, some: Array) -> Array:
+    some = some.astype(whole.dtype)
+    return jax.lax.dynamic_update_slice_in_dim(whole, some, places.at, axis=1)
+
+  return KeysValues(*map(put, places[:2], new))
 
 
 def attend(

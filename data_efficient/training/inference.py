@@ -22,7 +22,7 @@ import numpy as np
 import seqio
 
 from data_efficient.data import artifacts
-from data_efficient.models import networks
+from data_efficient.models import decoder, networks
 from data_efficient.training.run import Run
 
 FILE = "inferences.jsonl"
@@ -113,13 +113,15 @@ def rows(
 
   Args:
     asked: whose mode and vocabulary are used.
-    examples: {"inputs": ids, "targets": ids}, padded with 0, and other columns.
-    outputs: an example's score, or the ids of its prediction.
+    examples: {"inputs": ids, "targets": ids}, and other columns.
+    outputs: an example's score, or the ids of its prediction. Ids are padded
+      with 0, or with −1 for networks to which 0 is a token.
   """
   features = seqio.get_mixture_or_task(asked.task).output_features
+  first = 0 if isinstance(asked.network, decoder.DecoderConfig) else 1
   for example, output in zip(examples, outputs, strict=True):
     row = {
-      name: _text(features[name].vocabulary, example[name])
+      name: features[name].vocabulary.decode(_ids(example[name], first))
       if name in features
       else _plain(example[name])
       for name in asked.columns
@@ -128,9 +130,9 @@ def rows(
     if asked.mode is Mode.SCORE:
       row["score"] = float(output)
     else:
-      vocabulary = features["targets"].vocabulary
-      row["prediction"] = _text(vocabulary, output)
-      row["prediction_tokens"] = _ids(output)
+      ids = _ids(output, first)
+      row["prediction"] = features["targets"].vocabulary.decode(ids)
+      row["prediction_tokens"] = ids
     yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
@@ -154,10 +156,7 @@ def _plain(value: Any) -> str | int | float:
   return scalar.decode("utf-8") if isinstance(scalar, bytes) else scalar
 
 
-def _text(vocabulary: seqio.Vocabulary, ids: Any) -> str:
-  return vocabulary.decode(_ids(ids))
-
-
-def _ids(padded: Any) -> list[int]:
+def _ids(padded: Any, first: int) -> list[int]:
+  """Ids without padding, which is below the first one."""
   ids = np.asarray(padded)
-  return [int(number) for number in ids[ids != 0]]
+  return [int(number) for number in ids[ids >= first]]

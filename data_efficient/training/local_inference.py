@@ -14,10 +14,16 @@ import tensorflow as tf
 from data_efficient import processes
 from data_efficient.models import (
   checkpoints,
+  decoder,
   encoder_decoder,
   partitioning,
 )
-from data_efficient.training import batches, decoding, inference
+from data_efficient.training import (
+  batches,
+  causal_decoding,
+  decoding,
+  inference,
+)
 
 Example = dict[str, np.ndarray]
 
@@ -62,17 +68,29 @@ def infer(asked: inference.Inference, *, model_parallel: int) -> None:
 def _function(asked: inference.Inference) -> Any:
   if asked.mode is inference.Mode.SCORE:
     return functools.partial(decoding.scores, network=asked.network)
-  if not isinstance(asked.network, encoder_decoder.T5Config):
-    raise ValueError(
-      f"{type(asked.network).__name__} cannot be decoded yet, encoder–decoders"
-      " alone: choose mode 'score', or another MODEL"
-    )
   features = seqio.get_mixture_or_task(asked.task).output_features
-  return functools.partial(
-    decoding.greedy,
-    network=asked.network,
-    eos_id=features["targets"].vocabulary.eos_id,
+  eos_id = features["targets"].vocabulary.eos_id
+  if isinstance(asked.network, decoder.DecoderConfig):
+    return functools.partial(
+      _continued,
+      network=asked.network,
+      length=asked.task_feature_lengths["targets"],
+      eos_ids=np.array([eos_id], np.int32),
+    )
+  if isinstance(asked.network, encoder_decoder.T5Config):
+    return functools.partial(
+      decoding.greedy, network=asked.network, eos_id=eos_id
+    )
+  raise ValueError(
+    f"{type(asked.network).__name__} keeps nothing of what it read and cannot "
+    "be decoded: choose mode 'score', or as MODEL an encoder–decoder or a "
+    "decoder of the Llama family"
   )
+
+
+def _continued(parameters: Any, batch: Any, **settings: Any) -> jax.Array:
+  prompts = causal_decoding.prompts_of(batch)
+  return causal_decoding.greedy(parameters, prompts, **settings).tokens
 
 
 def _batches(

@@ -10,7 +10,8 @@ import pytest
 import seqio
 
 from data_efficient.models import checkpoints, networks
-from data_efficient.training import inference, local, metrics
+from data_efficient.training import batches, inference, local, metrics
+from tests import networks as small
 
 ENGINE = local.Local(model_parallel=1, microbatches=1, log_period=1)
 
@@ -81,6 +82,56 @@ def test_predictions_are_greedy(infer, trained):
   assert len(rows) == 10
   for row in (rows[0], rows[-1]):
     assert row["prediction_tokens"] == _slowly(trained, row["inputs"])
+    assert isinstance(row["prediction"], str)
+
+
+def _continued(run, prompt):
+  """Greedy decoding by a decoder without a cache or padding in the way."""
+  parameters = checkpoints.load_parameters(run.directory, config=run.network)
+  call = jax.jit(functools.partial(networks.logits, run.network, dropout=None))
+  found = []
+  while len(found) < run.task_feature_lengths["targets"] and 1 not in found:
+    ids = [*prompt, *found]
+    tokens = np.full((1, 56), -1, np.int32)
+    tokens[0, : len(ids)] = ids
+    batch = {"decoder_input_tokens": tokens, "decoder_target_tokens": tokens}
+    logits = np.asarray(call(parameters, batch))
+    found.append(int(np.argmax(logits[0, len(ids) - 1])))
+  return found
+
+
+def test_decoders_predict_what_follows_their_inputs(run, tmp_path):
+  trained = dataclasses.replace(
+    run,
+    network=small.llama(vocab_size=384),
+    directory=str(tmp_path / "run"),
+    task_feature_lengths={"inputs": 40, "targets": 8},
+  )
+  # Random parameters, of which no two tokens in a row are alike.
+  parameters = networks.init_parameters(trained.network, jax.random.key(0))
+  checkpoints.save_parameters(trained.directory, parameters)
+  asked = inference.inference(
+    run=trained,
+    checkpoint=trained.directory,
+    evaluation="hq",
+    mode="predict",
+  )
+  ENGINE.infer(asked)
+  rows = inference.read(asked.directory)
+  assert len(rows) == 10
+  vocabulary = seqio.ByteVocabulary()
+  for row in (rows[0], rows[-1]):
+    inputs = [*vocabulary.encode(row["inputs"]), 1]
+    read = next(
+      found
+      for batch in batches.evaluation(trained)["hq"]
+      for found in batch["decoder_input_tokens"].tolist()
+      if inputs == [i for i in found if i > 0][: len(inputs)]
+    )
+    # What a network is trained to continue: all before the targets.
+    prompt = read[: read.index(inputs[0])] + inputs
+    expected = _continued(trained, prompt)
+    assert row["prediction_tokens"] == expected
     assert isinstance(row["prediction"], str)
 
 
