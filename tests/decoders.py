@@ -73,6 +73,7 @@ def tokenizer() -> tokenizers.Tokenizer:
   made.pre_tokenizer = tokenizers.pre_tokenizers.Split(
     tokenizers.Regex(r"[\s\S]"), "isolated"
   )
+  made.decoder = tokenizers.decoders.Fuse()
   made.add_special_tokens(list(_MARKS))
   made.post_processor = tokenizers.processors.TemplateProcessing(
     single="<s> $A", special_tokens=[("<s>", 0)]

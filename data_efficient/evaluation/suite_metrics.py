@@ -89,12 +89,20 @@ def final_number(text: str) -> float | None:
 
 
 def rouge(
-  predictions: Sequence[str], answers: Sequence[str]
+  predictions: Sequence[str],
+  answers: Sequence[str],
+  *,
+  names: Sequence[str] = ("rouge1", "rouge2", "rougeLsum"),
 ) -> dict[str, list[float]]:
   """F1 of ROUGE-1, ROUGE-2 and ROUGE-L (by sentences), of each prediction.
 
   By the library rouge-score, as T5 calls it: without a stemmer, and a sentence
   ends at " . " (which is how CNN/DM's texts are tokenized).
+
+  Args:
+    predictions: texts.
+    answers: one for each.
+    names: of the library's variants; T5's by default.
 
   Raises:
     SuiteMetricError: rouge-score is missing, or as many answers are not there.
@@ -104,8 +112,7 @@ def rouge(
       f"{len(predictions)} predictions, {len(answers)} answers: give one answer"
       " for each"
     )
-  names = ("rouge1", "rouge2", "rougeLsum")
-  scorer = _scorer().RougeScorer(names)
+  scorer = _scorer().RougeScorer(list(names))
   scored = [
     scorer.score(_by_sentence(answer), _by_sentence(prediction))
     for prediction, answer in zip(predictions, answers, strict=True)

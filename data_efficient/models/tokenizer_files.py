@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import xxhash
@@ -227,6 +228,18 @@ class TokenizerJson:
   def encode_marked(self, text: str) -> list[int]:
     """Ids of a text that may spell special tokens: never of a document."""
     return self._whole.encode(text, add_special_tokens=False).ids
+
+  def decode(self, ids: Sequence[int]) -> str:
+    """The text up to the first end-of-sequence, without special tokens.
+
+    A network's vocabulary is often padded beyond the tokenizer's; such ids are
+    left out.
+    """
+    ids = [int(i) for i in ids]
+    if self.eos_id in ids:
+      ids = ids[: ids.index(self.eos_id)]
+    known = [i for i in ids if 0 <= i < self.size]
+    return self._whole.decode(known, skip_special_tokens=True)
 
   def answer_ids(self, word: str) -> list[int]:
     """The pieces of a word that follows a text, as the tokenizer splits it.

@@ -162,9 +162,39 @@ def _continued(
   ]
 
 
+@functools.partial(jax.jit, static_argnames=("network", "answers"))
+def beside_the_first(
+  parameters: networks.Parameters,
+  tokens: Tokens,
+  *,
+  network: decoder.DecoderConfig,
+  answers: tuple[Pieces, ...],
+) -> tuple[Float[Array, "b a"], Int[Array, " b"]]:
+  """The same as `log_probabilities`, and the token that would be decoded.
+
+  Args:
+    parameters: of the network.
+    tokens: prompts, padded with −1 in front.
+    network: its sizes.
+    answers: pieces of each answer.
+
+  Returns:
+    nats of each answer, and the most likely first token after each prompt.
+  """
+  found = _logits(parameters, tokens, network, answers)
+  first = next(iter(found.values()))[:, 0]
+  nats = jnp.stack(_of_pieces(found, answers), axis=-1)
+  return nats, jnp.argmax(first, axis=-1).astype(jnp.int32)
+
+
 def _remembered(
   parameters, tokens, network: decoder.DecoderConfig, answers
 ) -> list[Array]:
+  return _of_pieces(_logits(parameters, tokens, network, answers), answers)
+
+
+def _logits(parameters, tokens, network, answers) -> dict[Pieces, Array]:
+  """Of each beginning, the logits after the prompt and after each piece."""
   tokens = jnp.asarray(tokens)
 
   def run(module):
@@ -182,7 +212,10 @@ def _remembered(
     beginnings = dict.fromkeys(tuple(pieces[:-1]) for pieces in answers)
     return {beginning: logits(beginning) for beginning in beginnings}
 
-  found = network.module().apply({"params": parameters}, method=run)
+  return network.module().apply({"params": parameters}, method=run)
+
+
+def _of_pieces(found: dict[Pieces, Array], answers) -> list[Array]:
   return [
     answer.log_probability(
       found[tuple(pieces[:-1])], np.array(pieces, np.int32)
