@@ -7,8 +7,9 @@ record has one, follows its prompt after a blank line.
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,15 @@ from data_efficient.data.corpora import CorpusError
 from data_efficient.data.utility_blocks import Axis
 from data_efficient.scorers import defences
 from data_efficient.scorers.templates import Instruction
+
+
+class _Read(NamedTuple):
+  """A record and where it stands."""
+
+  shard: str
+  position: int
+  record: Instruction
+  task: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,12 +39,16 @@ class Instructions:
     input_field: field with what it is asked about; may be missing, null or
       empty. "" for none.
     response_field: field with the answer.
+    task_field: field with the name of a record's task, or several: the first
+      that a record has. One that has none, and by default all, are of the task
+      that their file is named after.
   """
 
   pattern: str | Sequence[str]
   prompt_field: str
   input_field: str
   response_field: str
+  task_field: str | Sequence[str] = ()
 
   def identity(self) -> dict[str, Any]:
     """The fields, and each file's bytes and xxh3, JSON-able."""
@@ -52,7 +66,12 @@ class Instructions:
     Raises:
       CorpusError: no file, or a damaged file or row; names both.
     """
-    return [record for _, _, record in self._read]
+    return [read.record for read in self._read]
+
+  @property
+  def tasks(self) -> list[str]:
+    """The task of each record."""
+    return [read.task for read in self._read]
 
   def axis(self, statuses: list[str]) -> Axis:
     """The records as an axis of a kernel.
@@ -61,9 +80,9 @@ class Instructions:
       statuses: "scored" or "unscorable(reason)" of each.
     """
     hashes = self.identity()["files"]
-    files = [name for name, _, _ in self._read]
+    files = [read.shard for read in self._read]
     contents = [int(hashes[name]["xxh3_64"], 16) for name in files]
-    positions = [position for _, position, _ in self._read]
+    positions = [read.position for read in self._read]
     return Axis(
       files,
       np.array(contents, np.uint64),
@@ -73,15 +92,26 @@ class Instructions:
     )
 
   @functools.cached_property
-  def _read(self) -> list[tuple[str, int, Instruction]]:
-    """File, row and record."""
+  def _read(self) -> list[_Read]:
     columns = (self.prompt_field, self.response_field, self.input_field)
-    columns = [name for name in columns if name]
+    columns = [name for name in (*columns, *self._task_fields) if name]
     return [
-      (shard, position, self._record(row))
+      _Read(shard, position, self._record(row), self._task(shard, row))
       for shard in self._files.shards()
       for position, row in enumerate(self._files.rows(shard, columns))
     ]
+
+  @property
+  def _task_fields(self) -> tuple[str, ...]:
+    named = self.task_field
+    return (named,) if isinstance(named, str) else tuple(named)
+
+  def _task(self, shard: str, row: file_formats.Row) -> str:
+    named = (row.fields.get(field) for field in self._task_fields)
+    found = next((name for name in named if name), None)
+    if found is None:
+      return file_formats.stem(pathlib.Path(shard))
+    return defences.whole_characters(str(found))
 
   @functools.cached_property
   def _files(self) -> file_corpus.Files:

@@ -9,7 +9,7 @@ import seqio
 import tensorflow as tf
 
 from data_efficient.data import feature_converters
-from data_efficient.models import networks
+from data_efficient.models import decoder, networks
 from data_efficient.training.run import Run
 
 Batch = dict[str, np.ndarray]
@@ -80,6 +80,16 @@ def _dataset(
   )
 
 
+def tokens(network: networks.Network, batch: Batch) -> int:
+  """Tokens of a batch that are not padding, of inputs and targets."""
+  if isinstance(network, decoder.DecoderConfig):
+    # Id 0 is a token; a row has one more than are read.
+    inputs = batch["decoder_input_tokens"]
+    return int((inputs >= 0).sum() + (inputs[:, 0] >= 0).sum())
+  names = ("encoder_input_tokens", "decoder_target_tokens")
+  return sum(int(np.count_nonzero(batch[n])) for n in names if n in batch)
+
+
 def converter(network: networks.Network, task: str) -> seqio.FeatureConverter:
   """Makes the features of a network from those of a task."""
   return converter_class(network, task)(pack=False)
@@ -92,6 +102,8 @@ def converter_class(
   if "encoder_input_tokens" in network.required:
     return feature_converters.EncDec
   if "inputs" in seqio.get_mixture_or_task(task).output_features:
+    if isinstance(network, decoder.DecoderConfig):
+      return feature_converters.Rows
     return feature_converters.PrefixLM
   return feature_converters.LM
 

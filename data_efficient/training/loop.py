@@ -98,7 +98,8 @@ class Loop:
         numbers, itertools.chain([first], data), strict=False
       ):
         state, measured = train(state, self._placed(batch))
-        self._dispatched.append(_Dispatched(number, _tokens(batch), measured))
+        tokens = batches.tokens(run.network, batch)
+        self._dispatched.append(_Dispatched(number, tokens, measured))
         self._settle(_AHEAD)
         advance(1)
         stop = asked(number) if number < run.steps else None
@@ -214,8 +215,3 @@ def _stopping(checkpoints: ocp.CheckpointManager) -> Iterator[Any]:
 
   with interruption.passed_on():
     yield agreed
-
-
-def _tokens(batch: batches.Batch) -> int:
-  names = ("encoder_input_tokens", "decoder_target_tokens")
-  return sum(int(np.count_nonzero(batch[n])) for n in names if n in batch)

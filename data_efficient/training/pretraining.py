@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_efficient.data import prepared, preprocessors, selections, tasks
-from data_efficient.models import encoder_decoder, tokenizers
+from data_efficient.models import encoder_decoder, networks, tokenizers
 from data_efficient.training import optimizers
 from data_efficient.training.run import Run
 
@@ -152,13 +152,14 @@ class _Tasks:
 
 
 def check_vocabulary(
-  network: encoder_decoder.T5Config, vocabulary: tokenizers.SentencePiece
+  network: networks.Network, vocabulary: tokenizers.Tokenizer
 ) -> None:
   """Raises ValueError where the network has too few token ids."""
   if network.vocab_size < vocabulary.size:
+    kind = type(network).__name__
     raise ValueError(
       f"the network's vocab_size is {network.vocab_size}, but {vocabulary.path}"
-      f" has {vocabulary.size} ids: raise T5Config.vocab_size to "
+      f" has {vocabulary.size} ids: raise {kind}.vocab_size to "
       f"{-(-vocabulary.size // 128) * 128}"
     )
 

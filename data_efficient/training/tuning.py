@@ -4,19 +4,22 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from data_efficient.models import encoder_decoder, tokenizers
+from data_efficient.models import networks, tokenizers
 from data_efficient.training import optimizers, pretraining
 from data_efficient.training.run import Run
 
 
 @runtime_checkable
 class Tasks(Protocol):
-  """What a network is tuned on; `t5_tasks`, `instruction_tasks`."""
+  """What a network is tuned on.
 
-  def training(self, vocabulary: tokenizers.SentencePiece) -> str:
+  `t5_tasks`, `instruction_tasks`, `instruction_file_tasks`.
+  """
+
+  def training(self, vocabulary: tokenizers.Tokenizer) -> str:
     """Registers what is trained on; returns its name."""
 
-  def evaluations(self, vocabulary: tokenizers.SentencePiece) -> dict[str, str]:
+  def evaluations(self, vocabulary: tokenizers.Tokenizer) -> dict[str, str]:
     """Registers what is watched: label -> name."""
 
   def describe(self) -> dict[str, Any]:
@@ -27,8 +30,8 @@ def tuning(
   *,
   directory: str,
   tasks: Tasks,
-  vocabulary: tokenizers.SentencePiece,
-  network: encoder_decoder.T5Config,
+  vocabulary: tokenizers.Tokenizer,
+  network: networks.Network,
   task_feature_lengths: Mapping[str, int],
   batch_size: int,
   steps: int,
@@ -38,8 +41,9 @@ def tuning(
   evaluation_period: int,
   evaluation_batches: int,
   checkpoint_period: int,
+  initial_checkpoint: str | None = None,
 ) -> Run:
-  """A run on tasks; `finetuning.finetuning` has it start from a checkpoint.
+  """A run on tasks.
 
   Args:
     directory: of the run.
@@ -56,6 +60,8 @@ def tuning(
     evaluation_period: steps between evaluations.
     evaluation_batches: batches an evaluation, at most.
     checkpoint_period: steps between checkpoints.
+    initial_checkpoint: whose parameters the run starts from; None for random
+      ones, or where `finetuning.finetuning` names it.
 
   Raises:
     ValueError: the network's vocabulary is too small, or tasks that there are
@@ -77,9 +83,10 @@ def tuning(
     schedule=schedule,
     z_loss=z_loss,
     measured_on={"vocabulary": vocabulary.fingerprint, **tasks.describe()},
+    initial_checkpoint=initial_checkpoint,
   )
 
 
-def facts(*, tuned_on: str, checkpoint: str) -> dict[str, Any]:
+def facts(*, tuned_on: str, checkpoint: str | None) -> dict[str, Any]:
   """What tables say of a tuned run."""
   return {"tuned_on": tuned_on, "initial_checkpoint": checkpoint}
