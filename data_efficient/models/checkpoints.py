@@ -8,6 +8,9 @@ Four formats, told apart by their files:
 * T5X's (Orbax): what `t5x.train` leaves, CHECKPOINT/state, key "target";
 * T5X's before Orbax: `t5x_legacy`;
 * Hugging Face's T5 1.1 and Flan-T5: `huggingface`; encoders: `encoder_files`.
+
+A run that trained an adapter is read as the network that the adapter makes of
+its base (`adapter_files`).
 """
 
 import pathlib
@@ -19,10 +22,13 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from data_efficient.models import (
+  adapter_files,
+  adapters,
   decoder,
   decoder_files,
   encoder_decoder,
   encoder_files,
+  fingerprints,
   huggingface,
   networks,
   parameter_trees,
@@ -81,11 +87,12 @@ def load_parameters(
       precision.
 
   Returns:
-    A nested dict of arrays.
+    A nested dict of arrays; of a run that trained an adapter, the base's with
+    the adapter in them.
 
   Raises:
-    CheckpointError: nothing there, an unknown format, a file cut short, or
-      tensors that are not the network's.
+    CheckpointError: nothing there, an unknown format, a file cut short,
+      tensors that are not the network's, or an adapter of another base.
   """
   directory = pathlib.Path(directory).absolute()
   if not directory.is_dir():
@@ -115,14 +122,53 @@ def load_parameters(
         f" the network is a {type(config).__name__}"
       )
     return load(directory, config=config, shardings=shardings, dtypes=dtypes)
+  record = adapter_files.find(directory)
+  if record is not None:
+    return _load_adapted(
+      directory, record, config=config, shardings=shardings, dtypes=dtypes
+    )
   for root in _roots(directory):
     if t5x_legacy.is_checkpoint(root):
       return t5x_legacy.load_parameters(
         root, config=config, shardings=shardings, dtypes=dtypes
       )
   return _load_orbax(
-    _find_item(directory), config=config, shardings=shardings, dtypes=dtypes
+    _find_item(directory),
+    shapes=networks.parameter_shapes(config),
+    shardings=shardings,
+    dtypes=dtypes,
   )
+
+
+def _load_adapted(
+  directory: pathlib.Path,
+  record: adapter_files.Record,
+  *,
+  config: networks.Network,
+  shardings: Any,
+  dtypes: Any,
+) -> networks.Parameters:
+  base = record.base.checkpoint
+  if not pathlib.Path(base).is_dir():
+    raise CheckpointError(
+      f"{directory}: an adapter of {base}, which is not there: bring it back,"
+      f" or name its new place in {adapter_files.NAME} (it is checked that it"
+      " is the same)"
+    )
+  parameters = load_parameters(
+    base, config=config, shardings=shardings, dtypes=dtypes
+  )
+  found = adapter_files.Base(base, fingerprints.fingerprint(parameters))
+  adapter_files.check_base(record, found, where=str(directory))
+  shapes = adapters.shapes(config, record.lora)
+  adapter = _load_orbax(
+    _find_item(directory),
+    shapes=shapes,
+    shardings=adapters.shardings(config, record.lora, shardings),
+    dtypes=jax.tree.map(lambda _: "float32", shapes),
+  )
+  merged = adapters.merged(parameters, adapter, record.lora)
+  return jax.tree.map(jax.device_put, merged, shardings)
 
 
 def latest(directory: str | pathlib.Path) -> pathlib.Path:
@@ -138,9 +184,8 @@ def latest(directory: str | pathlib.Path) -> pathlib.Path:
 
 
 def _load_orbax(
-  item: _Item, *, config: networks.Network, shardings: Any, dtypes: Any
+  item: _Item, *, shapes: Any, shardings: Any, dtypes: Any
 ) -> networks.Parameters:
-  shapes = networks.parameter_shapes(config)
   expected = parameter_trees.flatten(shapes)
   parameter_trees.check(
     item.shapes,

@@ -106,13 +106,14 @@ _FIXED: dict[str, tuple[Any, ...]] = {
 
 
 def read_config(
-  directory: str | pathlib.Path, *, dtype: Any
+  directory: str | pathlib.Path, *, dtype: Any, remat: str = "none"
 ) -> decoder.DecoderConfig:
   """The network that `config.json` describes.
 
   Args:
     directory: where `config.json` is.
     dtype: "float32" or "bfloat16": what matmul operands are rounded to here.
+    remat: what training computes again; see `stacks.Sizes`.
 
   Raises:
     CheckpointError: not there, not JSON, or an architecture, a field or a
@@ -128,11 +129,12 @@ def read_config(
     )
   _check_fields(path, values)
   try:
-    return _config(values, family, dtype)
+    config = _config(values, family, dtype)
   except KeyError as error:
     raise CheckpointError(f"{path}: {error} is missing") from error
   except (ValueError, TypeError) as error:
     raise CheckpointError(f"{path}: {error}") from error
+  return dataclasses.replace(config, remat=remat)
 
 
 def _check_fields(path: pathlib.Path, values: Mapping[str, Any]) -> None:

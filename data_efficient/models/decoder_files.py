@@ -2,8 +2,16 @@
 """The tensors of published decoder-only models, without torch."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-from data_efficient.models import decoder, networks, tensor_files
+from data_efficient.models import (
+  config_files,
+  decoder,
+  decoder_configs,
+  networks,
+  tensor_files,
+)
 from data_efficient.models.tensor_files import Tensor
 
 
@@ -29,6 +37,40 @@ def load_parameters(
     ignored=ignored,
     shardings=shardings,
     dtypes=dtypes,
+  )
+
+
+def save(
+  directory: str | pathlib.Path,
+  parameters: networks.Parameters,
+  *,
+  config: decoder.DecoderConfig,
+  dtype: str = "float32",
+  values: Mapping[str, Any] | None = None,
+) -> None:
+  """Writes config.json and the tensors, as published checkpoints have them.
+
+  `load_parameters` gives the same parameters again, to the bit where `dtype` is
+  float32.
+
+  Args:
+    directory: where they go; it is there.
+    parameters: of the network.
+    config: the network.
+    dtype: "float32" or "bfloat16", of the tensors.
+    values: what config.json says; `config_files.of_decoder` by default.
+
+  Raises:
+    CheckpointError: no published family computes this network, or the values
+      mean another one.
+  """
+  directory = pathlib.Path(directory)
+  values = values or config_files.of_decoder(config)
+  config_files.write(directory, values, dtype=dtype)
+  found = decoder_configs.read_config(directory, dtype=config.dtype)
+  config_files.check_same(directory, found, config)
+  tensor_files.save_parameters(
+    directory, parameters, tensors=_names(config), dtype=dtype
   )
 
 

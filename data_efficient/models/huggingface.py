@@ -7,10 +7,10 @@ stored as [outputs, inputs] there and as [inputs, outputs] here.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_efficient.models import encoder_decoder, tensor_files
+from data_efficient.models import config_files, encoder_decoder, tensor_files
 from data_efficient.models.parameter_trees import CheckpointError
 from data_efficient.models.tensor_files import Tensor
 
@@ -49,13 +49,14 @@ def is_checkpoint(directory: pathlib.Path) -> bool:
 
 
 def read_config(
-  directory: str | pathlib.Path, *, dtype: Any
+  directory: str | pathlib.Path, *, dtype: Any, remat: str = "none"
 ) -> encoder_decoder.T5Config:
   """The network that `config.json` describes.
 
   Args:
     directory: where `config.json` is.
     dtype: "float32" or "bfloat16": what matmul operands are rounded to here.
+    remat: what training computes again; see `stacks.Sizes`.
 
   Raises:
     CheckpointError: not there, not JSON, or not a T5 1.1. Whether it is the
@@ -89,6 +90,7 @@ def read_config(
       embedding_init_stddev=values["initializer_factor"],
       relative_attention_num_buckets=values["relative_attention_num_buckets"],
       relative_attention_max_distance=values["relative_attention_max_distance"],
+      remat=remat,
     )
   except KeyError as error:
     raise CheckpointError(f"{path}: {error} is missing") from error
@@ -114,6 +116,25 @@ def load_parameters(
     ignored=_IGNORED,
     shardings=shardings,
     dtypes=dtypes,
+  )
+
+
+def save(
+  directory: str | pathlib.Path,
+  parameters: encoder_decoder.Parameters,
+  *,
+  config: encoder_decoder.T5Config,
+  dtype: str = "float32",
+  values: Mapping[str, Any] | None = None,
+) -> None:
+  """Writes config.json and the tensors; see `decoder_files.save`."""
+  directory = pathlib.Path(directory)
+  values = values or config_files.of_t5(config)
+  config_files.write(directory, values, dtype=dtype)
+  found = read_config(directory, dtype=config.dtype)
+  config_files.check_same(directory, found, config)
+  tensor_files.save_parameters(
+    directory, parameters, tensors=_names(config), dtype=dtype
   )
 
 

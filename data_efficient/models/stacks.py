@@ -23,7 +23,7 @@ States = Float[Array, "b s e"]
 
 # What a backward pass finds of a layer's activations (the others it computes
 # again): all, none but the layer's input, or the products with weights.
-_REMAT = {
+REMAT = {
   "none": jax.checkpoint_policies.everything_saveable,
   "full": jax.checkpoint_policies.nothing_saveable,
   "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -78,9 +78,9 @@ class Sizes:
       raise ValueError(
         f"{kind}.dropout_rate = {self.dropout_rate}: expected [0, 1)"
       )
-    if self.remat not in _REMAT:
+    if self.remat not in REMAT:
       raise ValueError(
-        f"{kind}.remat = {self.remat!r}: expected one of {sorted(_REMAT)}"
+        f"{kind}.remat = {self.remat!r}: expected one of {sorted(REMAT)}"
       )
 
 
@@ -125,11 +125,11 @@ def _position_bias(
   )
 
 
-def _remat(config: Sizes, call: Callable[..., Array]) -> Callable[..., Array]:
-  """`call(layer, *arrays)`, its activations kept as `config.remat` says."""
-  if config.remat == "none":
+def rematerialized(kept: str, call: Callable[..., Any]) -> Callable[..., Any]:
+  """`call(layer, *arrays)`, its activations kept as a name of `REMAT` says."""
+  if kept == "none":
     return call
-  return nn.remat(call, policy=_REMAT[config.remat])
+  return nn.remat(call, policy=REMAT[kept])
 
 
 class EncoderLayer(nn.Module):
@@ -226,7 +226,7 @@ class Encoder(nn.Module):
     def call(layer, x, mask, bias) -> Array:
       return layer(x, mask=mask, bias=bias, deterministic=deterministic)
 
-    apply = _remat(config, call)
+    apply = rematerialized(config.remat, call)
     for i in range(self.num_layers):
       layer = EncoderLayer(config, self.feed_forward, name=f"layers_{i}")
       x = apply(layer, x, mask, bias)
@@ -275,7 +275,7 @@ class Decoder(nn.Module):
         fold=fold,
       )
 
-    apply = call if decode else _remat(config, call)
+    apply = call if decode else rematerialized(config.remat, call)
     for i in range(config.num_decoder_layers):
       layer = DecoderLayer(config, name=f"layers_{i}")
       x = apply(layer, x, encoded, mask, encoder_mask, bias)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Safetensors files to parameters, without torch: exactly the network's.
+"""Safetensors files to parameters and back, without torch.
 
 Hugging Face's files: `model.safetensors`, or the shards that
 `model.safetensors.index.json` lists. A linear layer is stored as
@@ -20,6 +20,9 @@ from data_efficient.models.parameter_trees import CheckpointError
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+# Bytes of tensors in a file, as Hugging Face splits them.
+_FILE_BYTES = 5 * 10**9
 
 _FLOATS = ("F32", "BF16", "F16", "F64")
 
@@ -82,6 +85,69 @@ def load_parameters(
     values = np.ascontiguousarray(values, jnp.dtype(stored[path]))
     loaded[path] = jax.device_put(values, places[path])
   return parameter_trees.unflatten({name: loaded[name] for name in tensors})
+
+
+def save_parameters(
+  directory: pathlib.Path,
+  parameters: networks.Parameters,
+  *,
+  tensors: Mapping[str, Tensor],
+  dtype: str,
+  file_bytes: int = _FILE_BYTES,
+) -> None:
+  """Writes what `load_parameters` reads: a file, or several and their index.
+
+  Args:
+    directory: where they go; it is there.
+    parameters: of a network.
+    tensors: for every path in the parameter tree its tensor.
+    dtype: "float32" or "bfloat16", of the tensors.
+    file_bytes: of tensors in a file; as many are in memory at a time.
+  """
+  import safetensors.numpy
+
+  flat = parameter_trees.flatten(parameters)
+  groups = list(_groups(tensors, flat, file_bytes // jnp.dtype(dtype).itemsize))
+  weight_map = {}
+  for number, paths in enumerate(groups, start=1):
+    name = SINGLE
+    if len(groups) > 1:
+      name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+    found = {
+      tensors[path].name: _stored(flat[path], tensors[path], dtype)
+      for path in paths
+    }
+    # transformers asks for the mark.
+    safetensors.numpy.save_file(
+      found, directory / name, metadata={"format": "pt"}
+    )
+    weight_map |= dict.fromkeys(found, name)
+  if len(groups) > 1:
+    total = sum(leaf.size for leaf in flat.values())
+    index = {
+      "metadata": {"total_size": total * jnp.dtype(dtype).itemsize},
+      "weight_map": weight_map,
+    }
+    (directory / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+
+
+def _groups(
+  tensors: Mapping[str, Tensor], flat: Mapping[str, Any], most: int
+) -> Iterator[list[str]]:
+  """Paths in groups of so many values, or of one array that has more."""
+  group: list[str] = []
+  for path in tensors:
+    if group and sum(flat[p].size for p in group) + flat[path].size > most:
+      yield group
+      group = []
+    group.append(path)
+  yield group
+
+
+def _stored(leaf: Any, tensor: Tensor, dtype: str) -> np.ndarray:
+  values = np.asarray(jax.device_get(leaf))
+  values = values.T if tensor.transposed else values
+  return np.ascontiguousarray(values, jnp.dtype(dtype))
 
 
 def read_json(path: pathlib.Path) -> Any:

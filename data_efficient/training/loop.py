@@ -29,13 +29,23 @@ class DivergedError(ValueError):
 
 
 class Functions(NamedTuple):
-  """The jitted functions of one run, and where their arrays live."""
+  """The jitted functions of one run, and where their arrays live.
+
+  Attributes:
+    initial: makes a state.
+    train: of a state, a batch and `base`.
+    evaluate: of a state's parameters, a batch and `base`.
+    shardings: of a state.
+    rows: of a batch.
+    base: parameters of the network whose adapter is trained, or None.
+  """
 
   initial: Any
   train: Any
   evaluate: Any
   shardings: step.State
   rows: jax.sharding.NamedSharding
+  base: Any = None
 
 
 class Counts(NamedTuple):
@@ -97,7 +107,8 @@ class Loop:
       for number, batch in zip(
         numbers, itertools.chain([first], data), strict=False
       ):
-        state, measured = train(state, self._placed(batch))
+        placed = self._placed(batch)
+        state, measured = train(state, placed, self._functions.base)
         tokens = batches.tokens(run.network, batch)
         self._dispatched.append(_Dispatched(number, tokens, measured))
         self._settle(_AHEAD)
@@ -165,7 +176,9 @@ class Loop:
     for label, fixed in self._evaluation.items():
       total = jax.device_get(likelihood.empty())
       for batch in fixed:
-        sums = self._functions.evaluate(state.parameters, self._placed(batch))
+        sums = self._functions.evaluate(
+          state.parameters, self._placed(batch), self._functions.base
+        )
         # On the host: arrays of all processes do not mix with local ones.
         total = jax.tree.map(np.add, total, jax.device_get(sums))
       means = likelihood.means(total)
@@ -179,7 +192,8 @@ class Loop:
 
   def _compiled(self, state: step.State, batch: batches.Batch) -> Any:
     began = time.perf_counter()
-    train = self._functions.train.lower(state, self._placed(batch)).compile()
+    arguments = (state, self._placed(batch), self._functions.base)
+    train = self._functions.train.lower(*arguments).compile()
     seconds = time.perf_counter() - began
     self._once = {"compile_seconds": round(seconds, 3)}
     return train

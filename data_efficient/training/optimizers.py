@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""T5's optimizer: Adafactor under a reciprocal square root schedule."""
+"""Optimizers, and learning rates by step.
+
+T5's Adafactor under a reciprocal square root schedule, and AdamW.
+"""
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 Schedule = Callable[[int], float]
+Optimizer = Callable[[Schedule], optax.GradientTransformation]
 
 
 def rsqrt(*, base: float, warmup_steps: int) -> Schedule:
@@ -50,3 +56,45 @@ def adafactor(schedule: Schedule) -> optax.GradientTransformation:
     clipping_threshold=1.0,
     momentum=None,
   )
+
+
+def adamw(
+  *, b1: float, b2: float, epsilon: float, weight_decay: float
+) -> Optimizer:
+  """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), of any schedule.
+
+  The decay is multiplied with the learning rate, as in Optax and PyTorch.
+  Norms and biases, the parameters of one axis, do not decay.
+
+  Args:
+    b1: decay of the gradients' mean, in [0, 1).
+    b2: decay of their squares' mean, in [0, 1).
+    epsilon: added to the square root, above 0.
+    weight_decay: share of a parameter that a step takes away, times the
+      learning rate; 0 for Adam.
+
+  Raises:
+    ValueError: a number out of its range.
+  """
+  if not (0.0 <= b1 < 1.0 and 0.0 <= b2 < 1.0):
+    raise ValueError(f"adamw: b1 = {b1}, b2 = {b2}: expected [0, 1)")
+  if not epsilon > 0.0 or weight_decay < 0.0:
+    raise ValueError(
+      f"adamw: epsilon = {epsilon}, weight_decay = {weight_decay}: expected"
+      " more than 0, and 0 or more"
+    )
+
+  def decays(parameters: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: len(leaf.shape) > 1, parameters)
+
+  def optimizer(schedule: Schedule) -> optax.GradientTransformation:
+    return optax.adamw(
+      schedule,
+      b1=b1,
+      b2=b2,
+      eps=epsilon,
+      weight_decay=weight_decay,
+      mask=decays,
+    )
+
+  return optimizer

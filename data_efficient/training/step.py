@@ -15,7 +15,7 @@ from flax.linen import partitioning as flax_partitioning
 from jaxtyping import Array, Float, Int
 
 from data_efficient.kernels import likelihood
-from data_efficient.models import networks, partitioning
+from data_efficient.models import adapters, networks, partitioning
 
 # seqio's features, each [b, length]: those that the network needs (its
 # `required`), and decoder_loss_weights, a 0/1 mask or float32 weights.
@@ -23,7 +23,13 @@ Batch = dict[str, Any]
 
 
 class State(NamedTuple):
-  """All that training carries from step to step."""
+  """All that training carries from step to step.
+
+  Attributes:
+    step: steps done.
+    parameters: what is trained: the network's, or an adapter's.
+    optimizer_state: of these.
+  """
 
   step: Int[Array, ""]
   parameters: Any
@@ -41,9 +47,13 @@ def initial_state(
   network: networks.Network,
   optimizer: optax.GradientTransformation,
   key: Array,
+  lora: adapters.Lora | None = None,
 ) -> State:
-  """Freshly initialised parameters and optimizer at step 0."""
-  parameters = networks.init_parameters(network, key)
+  """Freshly initialised parameters, or adapter, and optimizer at step 0."""
+  if lora is None:
+    parameters = networks.init_parameters(network, key)
+  else:
+    parameters = adapters.init(network, lora, key)
   return State(
     step=jnp.zeros((), jnp.int32),
     parameters=parameters,
@@ -55,6 +65,7 @@ def state_shardings(
   network: networks.Network,
   optimizer: optax.GradientTransformation,
   mesh: jax.sharding.Mesh,
+  lora: adapters.Lora | None = None,
 ) -> State:
   """Where each array of a state lives on the mesh.
 
@@ -63,6 +74,9 @@ def state_shardings(
   """
   parameters = partitioning.parameter_shardings(network, mesh)
   shapes = networks.parameter_shapes(network)
+  if lora is not None:
+    parameters = adapters.shardings(network, lora, parameters)
+    shapes = adapters.shapes(network, lora)
   whole = partitioning.replicated(mesh)
 
   def like_parameter(leaf, shape, sharding):
@@ -82,18 +96,21 @@ def state_shardings(
 def train_step(
   state: State,
   batch: Batch,
+  base: Any = None,
   *,
   network: networks.Network,
   optimizer: optax.GradientTransformation,
   z_loss: float,
   seed: int,
   microbatches: int = 1,
+  lora: adapters.Lora | None = None,
 ) -> tuple[State, StepMetrics]:
   """One optimizer step on one batch.
 
   Args:
     state: before the step.
     batch: its rows divide by `microbatches`.
+    base: the network's parameters, where an adapter is trained.
     network: what is trained.
     optimizer: of `state`.
     z_loss: coefficient of (log Z)².
@@ -102,12 +119,13 @@ def train_step(
     microbatches: parts of the batch that are computed one after the other. The
       loss is the mean over the tokens of the whole batch, whatever their
       number in each part.
+    lora: of the adapter that is trained; None for the network itself.
   """
   key = jax.random.fold_in(jax.random.key(seed), state.step)
   weight = _weights(batch).sum()
 
   def loss(parameters, part: Batch, dropout: Array):
-    logits = networks.logits(network, parameters, part, dropout=dropout)
+    logits = _logits(network, lora, base, parameters, part, dropout)
     sums = _loss_sums(logits, part)
     mean = likelihood.means(sums._replace(weight=weight))
     return mean.loss + z_loss * mean.squared_log_normalizer, sums
@@ -127,18 +145,35 @@ def train_step(
 def evaluation_step(
   parameters: Any,
   batch: Batch,
+  base: Any = None,
   *,
   network: networks.Network,
   microbatches: int = 1,
+  lora: adapters.Lora | None = None,
 ) -> likelihood.LossSums:
-  """Loss sums of one batch, without dropout."""
+  """Loss sums of one batch, without dropout; arguments as of `train_step`."""
 
   def sums(part: Batch, key: Array) -> likelihood.LossSums:
     del key
-    logits = networks.logits(network, parameters, part, dropout=None)
+    logits = _logits(network, lora, base, parameters, part, None)
     return _loss_sums(logits, part)
 
   return _over_parts(sums, batch, jax.random.key(0), microbatches)
+
+
+def _logits(
+  network: networks.Network,
+  lora: adapters.Lora | None,
+  base: Any,
+  parameters: Any,
+  batch: Batch,
+  dropout: Array | None,
+) -> Float[Array, "b t v"]:
+  if lora is None:
+    return networks.logits(network, parameters, batch, dropout=dropout)
+  return adapters.logits(
+    network, base, parameters, batch, lora=lora, dropout=dropout
+  )
 
 
 def _over_parts(
