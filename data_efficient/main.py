@@ -63,6 +63,12 @@ def _infer() -> Callable:
   return infer.infer
 
 
+def _export() -> Callable:
+  from data_efficient.cli import export
+
+  return export.export
+
+
 def _agreement() -> Callable:
   from data_efficient.cli import agreement
 
@@ -119,6 +125,7 @@ VERBS = {
   "cache": Verb("a corpus -> its tokens, for every selection", _cache),
   "train": Verb("a selection, a model -> a run", _train),
   "infer": Verb("a run, a task -> scores or predictions", _infer),
+  "export": Verb("a run -> a checkpoint in Hugging Face's format", _export),
   "agreement": Verb("score sets -> how alike they rank", _agreement),
   "fidelity": Verb(
     "utility kernels -> how near cheap ones come to the exact one", _fidelity

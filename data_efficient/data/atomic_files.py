@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there whole, or not at all."""
+"""Files and directories that are there whole, or not at all."""
 
 import contextlib
 import os
 import pathlib
 import secrets
+import shutil
+from collections.abc import Iterator
 
-from data_efficient.data.manifests import PathLike
+from data_efficient.data.manifests import ArtifactError, PathLike
 
 TEMPORARY = ".tmp"
 
@@ -30,6 +32,37 @@ def atomic_write(path: PathLike, data: bytes) -> None:
     os.replace(temporary, path)
   except BaseException:
     temporary.unlink(missing_ok=True)
+    raise
+  _fsync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def new_directory(path: PathLike) -> Iterator[pathlib.Path]:
+  """A directory for files that shall be there together.
+
+  Yields an empty one, which has its own name when the block ends; an error
+  removes it. A killed process leaves PATH.HEX.tmp.
+
+  Raises:
+    ArtifactError: `path` exists.
+  """
+  path = pathlib.Path(path)
+  if path.exists():
+    raise ArtifactError(
+      f"{path}: exists already, and nothing is overwritten: choose another"
+      " place, or remove it"
+    )
+  temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+  temporary.mkdir(parents=True)
+  try:
+    yield temporary
+    for file in temporary.iterdir():
+      with open(file, "rb") as written:
+        os.fsync(written.fileno())
+    _fsync_directory(temporary)
+    temporary.rename(path)
+  except BaseException:
+    shutil.rmtree(temporary, ignore_errors=True)
     raise
   _fsync_directory(path.parent)
 
