@@ -37,6 +37,30 @@ def constant(*, learning_rate: float) -> Schedule:
   return at
 
 
+def linear(*, peak: float, warmup_share: float, steps: int) -> Schedule:
+  """Learning rate that rises to a peak, then falls to 0 at the last step.
+
+  Args:
+    peak: of the learning rate.
+    warmup_share: of the steps, in which it rises; in [0, 1).
+    steps: of the run.
+
+  Raises:
+    ValueError: a share out of its range.
+  """
+  if not 0.0 <= warmup_share < 1.0:
+    raise ValueError(f"warmup_share = {warmup_share}: expected [0, 1)")
+  rising = round(warmup_share * steps)
+  return optax.join_schedules(
+    [
+      # A step before the first has 0: none is lost.
+      optax.linear_schedule(peak / (rising + 1), peak, rising),
+      optax.linear_schedule(peak, 0.0, steps - rising),
+    ],
+    [rising],
+  )
+
+
 def adafactor(schedule: Schedule) -> optax.GradientTransformation:
   """Adafactor as T5 uses it (Shazeer and Stern 2018, arXiv 1804.04235).
 

@@ -10,7 +10,11 @@ import pytest
 
 
 @pytest.mark.parametrize(
-  "file", ["eight_devices", "judges_on_devices", "utilities_on_devices"]
+  "file",
+  [
+    *("eight_devices", "judges_on_devices", "utilities_on_devices"),
+    "less_on_devices",
+  ],
 )
 def test_eight_devices(file):
   # The number of CPU devices is fixed when a process first uses one. Without

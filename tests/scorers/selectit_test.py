@@ -10,6 +10,7 @@ from data_efficient.scorers.templates import Instruction
 from tests import networks as sizes
 from tests.scorers import asked, pairs
 
+LLAMA = sizes.llama(vocab_size=64, layers=(sizes.FULL,))
 PIECES = {"1": [50], "2": [51], "3": [52], "4": [53, 54], "5": [53, 55]}
 PROMPTS = rating_prompts.RatingPrompts(
   orders=("rate it", "how good is this one", "grade"),
@@ -34,7 +35,7 @@ class Digits(asked.Letters):
     return PIECES[word]
 
 
-def _rater(network=asked.LLAMA):
+def _rater(network=LLAMA):
   return selectit.Rater(judge=pairs.judge(network), tokenizer=Digits())
 
 
@@ -83,7 +84,7 @@ def _sentence(tokens, alpha=0.2):
   return mean / (1 + alpha * variance**0.5)
 
 
-@pytest.mark.parametrize("network", [asked.LLAMA, asked.CONFIG])
+@pytest.mark.parametrize("network", [LLAMA, asked.CONFIG])
 def test_scores_are_the_formulas(network):
   rater = _rater(network)
   found = _scorer(rater).score(ROWS)
@@ -103,7 +104,7 @@ def test_scores_are_the_formulas(network):
 
 
 def test_models_weigh_as_much_as_they_have_parameters():
-  large = sizes.llama(vocab_size=64, mlp_dim=48)
+  large = sizes.llama(vocab_size=64, layers=(sizes.FULL,), mlp_dim=48)
   raters = (_rater(), _rater(large))
   found = _scorer(*raters).score(ROWS[:1]).columns
   weights = [networks.parameter_count(r.judge.network) for r in raters]
