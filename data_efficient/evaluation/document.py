@@ -107,6 +107,26 @@ class Section(NamedTuple):
   key: str
 
 
+class Report(NamedTuple):
+  """A whole report.
+
+  Attributes:
+    title: of the page.
+    lead: its first sentence.
+    size: of what and of how much it speaks.
+    sections: in their order.
+    figures: key of the section that a keyboard jumps to.
+    picture: (words, file) of a drawing that lies beside the report.
+  """
+
+  title: str
+  lead: str
+  size: str
+  sections: list[Section]
+  figures: str
+  picture: tuple[str, str]
+
+
 def table(
   caption: str,
   header: Sequence[str],

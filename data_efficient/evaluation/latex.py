@@ -62,8 +62,12 @@ def render(results: Mapping) -> str:
   Args:
     results: what `results.assemble` returns, or the same read from JSON.
   """
-  found = document.tables(report.sections(results, {}))
-  return "\n".join([_HEADER, *map(table, found)])
+  return write(report.sections(results, {}))
+
+
+def write(sections: Sequence[document.Section]) -> str:
+  """Every table of some sections."""
+  return "\n".join([_HEADER, *map(table, document.tables(sections))])
 
 
 def escape(text: str) -> str:

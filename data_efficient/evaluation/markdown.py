@@ -21,13 +21,19 @@ def render(results: Mapping) -> str:
   Args:
     results: what `results.assemble` returns, or the same read from JSON.
   """
+  return write(report.composed(results, {}))
+
+
+def write(found: document.Report) -> str:
+  """A report as Markdown."""
+  words, picture = found.picture
   parts = [
-    f"# {escape(report.TITLE)}",
-    f"**{escape(report.lead(results))}**",
-    escape(report.size(results)),
-    "![HQ loss along training](hq_loss.svg)",
+    f"# {escape(found.title)}",
+    f"**{escape(found.lead)}**",
+    escape(found.size),
+    f"![{escape(words)}]({picture})",
   ]
-  for section in report.sections(results, {}):
+  for section in found.sections:
     inner = blocks(section.blocks)
     if inner and section.title:
       parts.append(f"## {escape(section.title)}")

@@ -19,6 +19,19 @@ _PERPLEXITY = {
   **{f"perplexity_{size}": f"Perplexity {n}" for size, n in _SIZES.items()},
   **{f"perplexity_large_{n}": f"Perplexity Large {n}" for n in _STEPS},
 }
+# Methods for instructions.
+_DELIFT = {
+  "delift": "DELIFT",
+  "delift_flmi": "DELIFT (FLMI)",
+  "delift_fl1mi": "DELIFT (FL1MI)",
+  "delift_fl2mi": "DELIFT (FL2MI)",
+  "delift_flcg": "DELIFT (FLCG)",
+}
+_EMBEDDINGS = {
+  "delift_se": "DELIFT (embeddings)",
+  "delift_se_fl2mi": "DELIFT (embeddings, FL2MI)",
+  "delift_se_flcg": "DELIFT (embeddings, FLCG)",
+}
 _TITLES = {
   FULL: "Full data",
   RANDOM: "Random",
@@ -33,6 +46,12 @@ _TITLES = {
   "perplexity": "Perplexity",
   **_ASK_LLM,
   **_PERPLEXITY,
+  **_DELIFT,
+  **_EMBEDDINGS,
+  "selectit": "SelectIT",
+  "less": "LESS",
+  "deft_ucs": "DEFT-UCS",
+  "length": "Longest",
 }
 # Samplers of one idea share a colour; strokes tell them apart.
 _COLOURS = {
@@ -41,6 +60,9 @@ _COLOURS = {
   **dict.fromkeys((QUALITY_CLASSIFIER, "dsir", "quotas"), QUALITY_CLASSIFIER),
   **dict.fromkeys(_ASK_LLM, "ask_llm"),
   **dict.fromkeys(_PERPLEXITY, "perplexity"),
+  **dict.fromkeys(_DELIFT, "ask_llm"),
+  **dict.fromkeys((*_EMBEDDINGS, "deft_ucs"), "density"),
+  **{"selectit": QUALITY_CLASSIFIER, "less": "perplexity"},
 }
 
 # Metrics of results.json, HQ first.

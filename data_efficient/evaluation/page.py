@@ -23,17 +23,23 @@ def render(results: Mapping, examples: Mapping) -> str:
     examples: sampler -> {"kept": [...], "dropped": [...]}; each example
       {"id", "source", "score", "text"} and optionally "where". May be empty.
   """
+  return write(report.composed(results, examples))
+
+
+def write(found: document.Report) -> str:
+  """A report as one HTML page."""
+  skip = f"#{found.figures}"
   body = element(
     "body",
-    element("a", "Skip to the figures", href="#curves", class_="skip"),
-    _header(results),
-    element("main", *map(_section, report.sections(results, examples))),
+    element("a", "Skip to the figures", href=skip, class_="skip"),
+    _header(found),
+    element("main", *map(_section, found.sections)),
   )
-  page = element("html", _head(), body, lang="en")
+  page = element("html", _head(found.title), body, lang="en")
   return f"<!DOCTYPE html>\n{page}\n"
 
 
-def _head() -> Html:
+def _head(title: str) -> Html:
   return element(
     "head",
     element("meta", charset="utf-8"),
@@ -41,17 +47,17 @@ def _head() -> Html:
     element(
       "meta", name="viewport", content="width=device-width, initial-scale=1"
     ),
-    element("title", report.TITLE),
+    element("title", title),
     element("style", Html(style.CSS)),
   )
 
 
-def _header(results: Mapping) -> Html:
+def _header(found: document.Report) -> Html:
   return element(
     "header",
-    element("h1", report.TITLE),
-    element("p", report.lead(results), class_="lead"),
-    element("p", report.size(results), class_="soft"),
+    element("h1", found.title),
+    element("p", found.lead, class_="lead"),
+    element("p", found.size, class_="soft"),
   )
 
 

@@ -18,7 +18,7 @@ from data_efficient.evaluation import (
   report_scores,
   report_views,
 )
-from data_efficient.evaluation.document import Section
+from data_efficient.evaluation.document import Report, Section
 
 TITLE = "What selection bought"
 # What results.json has always had; all else is optional.
@@ -39,6 +39,18 @@ def check(results: object) -> None:
   missing = [key for key in _NEEDED if key not in results]
   if missing:
     raise ReportError(f"these keys are missing: {', '.join(missing)}")
+
+
+def composed(results: Mapping, examples: Mapping) -> Report:
+  """The report; see `sections`."""
+  return Report(
+    title=TITLE,
+    lead=lead(results),
+    size=size(results),
+    sections=sections(results, examples),
+    figures="curves",
+    picture=("HQ loss along training", "hq_loss.svg"),
+  )
 
 
 def sections(results: Mapping, examples: Mapping) -> list[Section]:

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quality against the kept fraction: a line a method, intervals over seeds.
+
+Pure functions of `results.json` to inline SVG. Colours and shapes tell methods
+apart; the full data and the base are lines across.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from data_efficient.evaluation import markup, names, style, svg
+from data_efficient.evaluation.markup import Html, element
+from data_efficient.evaluation.tuning.metrics import METRICS
+
+_TOP, _BOTTOM = 26.0, 262.0
+_LEFT, _RIGHT = 46.0, 58.0
+_LEGEND = 17.0
+# Marks of one budget stand beside one another, this far apart at most.
+_APART = 5.0
+# The frame goes so far beyond the outermost means, in parts of their range.
+_BEYOND = 0.35
+
+
+class _Line(NamedTuple):
+  """A method: (kept fraction, mean, interval) by budget."""
+
+  method: str
+  points: list[tuple[float, float, Sequence[float] | None]]
+
+
+def quality(results: Mapping, use: str, metric: str) -> Html | None:
+  """The figure; None where no method was measured."""
+  found = _lines(results, use, metric)
+  if not found:
+    return None
+  dotted = "" if _base(results, metric) is None else "; dotted: the base as is"
+  caption = (
+    f"{METRICS[metric].title} against the kept fraction: means with 95% "
+    "intervals over seeds; an arrow continues one beyond the frame. Dashed: "
+    f"all of the data{dotted}."
+  )
+  return svg.figure(
+    *_marks(results, use, metric, found),
+    **_frame_facts(found, use, metric),
+    caption=caption,
+  )
+
+
+def picture(results: Mapping) -> str:
+  """The main metric of the first use as an SVG file that stands alone."""
+  use, metric = results["rows"][0]["use"], results["main"]
+  found = _lines(results, use, metric)
+  drawing = svg.drawing(
+    *_marks(results, use, metric, found),
+    **_frame_facts(found, use, metric),
+    css=style.CSS,
+  )
+  return f"{drawing}\n"
+
+
+def _frame_facts(found: Sequence[_Line], use: str, metric: str) -> dict:
+  rows = -(-len(found) // 2)
+  return {
+    "height": _BOTTOM + 48 + _LEGEND * rows,
+    "title": f"{METRICS[metric].title} against the kept fraction",
+    "key": f"quality-{use}-{metric}".replace("_", "-"),
+  }
+
+
+def _of(results: Mapping, use: str, metric: str) -> list[Mapping]:
+  return [
+    row
+    for row in results["rows"]
+    if row["use"] == use
+    and (row["metrics"].get(metric) or {}).get("mean") is not None
+  ]
+
+
+def _lines(results: Mapping, use: str, metric: str) -> list[_Line]:
+  lines: dict[str, list] = {}
+  for row in _of(results, use, metric):
+    if row["method"] != names.FULL:
+      summary = row["metrics"][metric]
+      point = row["budget"], summary["mean"], summary["interval"]
+      lines.setdefault(row["method"], []).append(point)
+  return [_Line(name, sorted(points)) for name, points in lines.items()]
+
+
+def _across(results: Mapping, use: str, metric: str) -> dict[str, float]:
+  """Values of what has no budget: style class -> value."""
+  found = {}
+  for row in _of(results, use, metric):
+    if row["method"] == names.FULL:
+      found["target"] = row["metrics"][metric]["mean"]
+  base = _base(results, metric)
+  return found if base is None else {**found, "reference": base}
+
+
+def _base(results: Mapping, metric: str) -> float | None:
+  return results["base"].get(metric)
+
+
+def _marks(
+  results: Mapping, use: str, metric: str, found: Sequence[_Line]
+) -> list[Html]:
+  across = _across(results, use, metric)
+  means = [mean for line in found for _, mean, _ in line.points]
+  # The base may lie far away; what is compared fills the frame.
+  inside = [*means, *(v for k, v in across.items() if k == "target")]
+  beyond = _BEYOND * (max(inside) - min(inside)) or 0.1 * abs(inside[0]) or 0.1
+  x = svg.Scale(0.0, 100.0, _LEFT, svg.WIDTH - _RIGHT)
+  y = svg.Scale(min(inside) - beyond, max(inside) + beyond, _BOTTOM, _TOP)
+  marks = svg.axes(x, y, x_title="kept, percent", y_title=METRICS[metric].axis)
+  for kind, value in across.items():
+    marks += _level(kind, value, x, y)
+  shapes = _shapes([line.method for line in found])
+  for number, line in enumerate(found):
+    marks += _drawn(line, number - (len(found) - 1) / 2, shapes, x, y)
+  return [*marks, _legend(found, shapes)]
+
+
+def _level(kind: str, value: float, x: svg.Scale, y: svg.Scale) -> list[Html]:
+  """A line across with its name at the right; none outside the frame."""
+  if not y.low <= value <= y.high:
+    return []
+  words = "Full" if kind == "target" else "base"
+  return [
+    svg.line(x.start, y(value), x.end, y(value), kind),
+    svg.text(x.end + 5, y(value) + 4, words, class_="tick"),
+  ]
+
+
+def _drawn(
+  line: _Line,
+  number: float,
+  shapes: Mapping[str, str],
+  x: svg.Scale,
+  y: svg.Scale,
+) -> list[Html]:
+  colour = names.colour_class(line.method)
+  places = [
+    (round(x(100 * budget) + _APART * number, 2), y(mean))
+    for budget, mean, _ in line.points
+  ]
+  marks = []
+  if len(places) > 1:
+    marks.append(svg.path(places, f"lead-line {colour}"))
+  for (across, down), (_, _, interval) in zip(places, line.points, strict=True):
+    if interval:
+      marks += svg.upright(interval, y, across, class_=colour)
+    marks.append(svg.marker(shapes[line.method], across, down, colour))
+  return marks
+
+
+def _shapes(methods: Sequence[str]) -> dict[str, str]:
+  """A shape a method; those of one colour have different ones."""
+  counts: dict[str, int] = {}
+  found = {}
+  for method in methods:
+    colour = names.colour_class(method)
+    found[method] = svg.SHAPES[counts.get(colour, 0) % len(svg.SHAPES)]
+    counts[colour] = counts.get(colour, 0) + 1
+  return found
+
+
+def _legend(found: Sequence[_Line], shapes: Mapping[str, str]) -> Html:
+  marks = []
+  for index, line in enumerate(found):
+    across = _LEFT + (svg.WIDTH - _LEFT) / 2 * (index % 2)
+    down = _BOTTOM + 52 + _LEGEND * (index // 2)
+    colour = names.colour_class(line.method)
+    words = markup.visible(svg.clipped(names.title(line.method), 22))
+    marks.append(svg.marker(shapes[line.method], across + 5, down - 4, colour))
+    marks.append(svg.text(across + 16, down, words, class_=f"label {colour}"))
+  return element("g", *marks)
