@@ -63,6 +63,18 @@ def _infer() -> Callable:
   return infer.infer
 
 
+def _respond() -> Callable:
+  from data_efficient.cli import respond
+
+  return respond.respond
+
+
+def _grade() -> Callable:
+  from data_efficient.cli import grade
+
+  return grade.grade
+
+
 def _export() -> Callable:
   from data_efficient.cli import export
 
@@ -99,6 +111,12 @@ def _report() -> Callable:
   return report.report
 
 
+def _compare() -> Callable:
+  from data_efficient.cli import compare
+
+  return compare.compare
+
+
 def _audit() -> Callable:
   from data_efficient.cli import audit
 
@@ -126,12 +144,18 @@ VERBS = {
   "train": Verb("a selection, a model -> a run", _train),
   "infer": Verb("a run, a task -> scores or predictions", _infer),
   "export": Verb("a run -> a checkpoint in Hugging Face's format", _export),
+  "respond": Verb(
+    "a model, test instructions -> its responses, and how good they are",
+    _respond,
+  ),
+  "grade": Verb("responses, a judge -> grades, and which run wins", _grade),
   "agreement": Verb("score sets -> how alike they rank", _agreement),
   "fidelity": Verb(
     "utility kernels -> how near cheap ones come to the exact one", _fidelity
   ),
   "suite": Verb("checkpoints, few-shot tasks -> suites.json", _suite),
   "evaluate": Verb("runs -> results.json", _evaluate),
+  "compare": Verb("runs on instructions -> results.json", _compare),
   "audit": Verb("a judge, documents -> how far these steer it", _audit),
   "report": Verb(
     "results.json -> index.html, report.md and report.tex", _report

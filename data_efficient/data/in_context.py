@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prompts with examples before the query, as token ids.
+
+  begin · example(farthest) · … · example(nearest) · query(x)
+
+The rows are those that are trained on (`instruction_rows`): each part of the
+template is tokenised by itself, a separator stands between two examples, and
+the query and the room for its answer are never touched. Where not all examples
+fit, the farthest are left out; the nearest alone is cut at its end.
+"""
+
+import re
+import unicodedata
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+from data_efficient.data import instruction_rows, instructions
+from data_efficient.scorers.templates import Instruction
+
+TOO_LONG = "too long"
+_FOLDED = re.compile(r"[\W_]+")
+_BLANK = Instruction("", "")
+
+
+class Prompt(NamedTuple):
+  """What is to be continued.
+
+  Attributes:
+    ids: tokens; none of a query that does not fit.
+    shown: examples in it, the nearest ones.
+    cut: whether the nearest is not whole.
+    reason: why there is no prompt; None where there is one.
+  """
+
+  ids: list[int]
+  shown: int = 0
+  cut: bool = False
+  reason: str | None = None
+
+
+def prompt(
+  query: Instruction,
+  examples: Sequence[Instruction],
+  *,
+  encoder: instruction_rows.Encoder,
+  separator: Sequence[int],
+  room: int,
+) -> Prompt:
+  """Puts examples before a query.
+
+  Args:
+    query: what is asked; its response is not looked at.
+    examples: nearest first.
+    encoder: of the network.
+    separator: ids between two examples.
+    room: tokens that the prompt may have.
+  """
+  asked = [*encoder.part("query", query), *encoder.end]
+  left = room - len(encoder.begin) - len(asked)
+  parts = [encoder.part("example", example) for example in examples]
+  shown: list[int] = []
+  count = 0
+  for part in parts:
+    more = [*part, *(separator if shown else ())]
+    if len(shown) + len(more) > left:
+      break
+    shown, count = [*more, *shown], count + 1
+  cut = parts and not count and len(encoder.part("example", _BLANK)) < left
+  if cut:
+    shown, count = parts[0][:left], 1
+  if count:
+    return Prompt([*encoder.begin, *shown, *asked], count, bool(cut))
+  ids, _ = encoder.alone(query)
+  if len(ids) > room:
+    return Prompt([], reason=TOO_LONG)
+  return Prompt(ids)
+
+
+def keys(instruction: Instruction) -> tuple[Hashable, Hashable]:
+  """What makes another record a copy: its fingerprint, its folded prompt."""
+  return instructions.fingerprint(instruction), folded(instruction.prompt)
+
+
+def folded(prompt: str) -> str:
+  """In lower case, each run of white space and punctuation one blank."""
+  text = unicodedata.normalize("NFKC", prompt).casefold()
+  return _FOLDED.sub(" ", text).strip()
