@@ -7,7 +7,7 @@ that scores and selections can refuse a corpus that they were not made from.
 
 import functools
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -229,18 +229,28 @@ def _read_shard(corpus: Corpus, shard: str) -> pa.Table:
   )
 
 
-def _summary(manifest: artifacts.Manifest) -> dict[str, Any]:
+def combined(shards: Iterable[tuple[str, np.ndarray]]) -> str:
+  """The fingerprint of a corpus, in hex.
+
+  Args:
+    shards: in the corpus's order: name, and its records' fingerprints (uint64).
+  """
   digest = xxhash.xxh3_64()
+  for shard, fingerprints in shards:
+    name = shard.encode("utf-8")
+    digest.update(b"%d:%s:%d:" % (len(name), name, len(fingerprints)))
+    digest.update(fingerprints.astype("<u8").tobytes())
+  return digest.hexdigest()
+
+
+def _summary(manifest: artifacts.Manifest) -> dict[str, Any]:
+  shards = []
   total = characters = 0
   for part, facts in sorted(
     manifest.parts.items(), key=lambda item: item[1]["number"]
   ):
     table = manifest.read_table(part, columns=["fingerprint", "characters"])
-    name = facts["shard"].encode("utf-8")
-    digest.update(b"%d:%s:%d:" % (len(name), name, table.num_rows))
-    digest.update(
-      table.column("fingerprint").to_numpy().astype("<u8").tobytes()
-    )
+    shards.append((facts["shard"], table.column("fingerprint").to_numpy()))
     total += table.num_rows
     characters += int(table.column("characters").to_numpy().sum(dtype=np.int64))
   if not total:
@@ -249,7 +259,7 @@ def _summary(manifest: artifacts.Manifest) -> dict[str, Any]:
       f"{len(manifest.parts)} shards hold no record"
     )
   return {
-    "fingerprint": digest.hexdigest(),
+    "fingerprint": combined(shards),
     "records": total,
     "characters": characters,
   }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data_efficient import main
+from data_efficient.data import corpus_index, instructions, selections
 from data_efficient.data.utility_blocks import PairStatus
 from data_efficient.data.utility_kernels import UtilityKernel
 from data_efficient.scorers import pairwise_utility
@@ -207,3 +208,29 @@ def test_rows_that_are_no_instructions(files, tmp_path, capsys, row, said):
   _lines(tmp_path / "pool.jsonl", [POOL[0], row])
   assert _run(files, tmp_path / "k", POOL=f"{tmp_path}/pool.jsonl") == 2
   assert re.search(said, capsys.readouterr().err)
+
+
+def test_only_what_a_selection_keeps(alone, files):
+  fields = {"prompt_field": "instruction", "input_field": "input"}
+  pool = instructions.Instructions(
+    pattern=f"{files}/pool.jsonl", response_field="output", **fields
+  )
+  index = corpus_index.build(pool, files / "index")
+  kept = [0, 1, 2, 5]
+  selections.write(
+    files / "kept",
+    identity={"corpus": index.describe()},
+    kept=[("pool.jsonl", np.array(kept), np.ones(len(kept)))],
+    shards=index.shards,
+    summary=dict,
+  )
+  selection = {"POOL_SELECTION": str(files / "kept")}
+  targets = {"TARGETS": f"{files}/pool.jsonl"}
+  assert _run(files, files / "selected", **selection, **targets) == 0
+  whole, found = map(UtilityKernel.open, (alone, files / "selected"))
+  assert found.examples.positions.tolist() == kept
+  names = selections.Selection.open(files / "kept").fingerprint()
+  assert found.identity["examples"]["selection"] == names
+  np.testing.assert_allclose(
+    found.read("raw"), whole.read("raw")[:, kept], atol=1e-5
+  )
