@@ -67,3 +67,21 @@ def test_a_selector_is_a_file_at_either_budget(name, counted):
   text = gin_config.resolved()
   assert f"SAMPLER = '{name}'" in text
   assert f"BUDGET = @budget.fraction_of_{counted}()" in text
+
+
+def test_the_warm_up_of_less_is_a_run():
+  gin_config.parse(
+    [
+      *("gin/runs/tune_files.gin", "gin/models/decoder_from_checkpoint.gin"),
+      *("gin/data/vocabulary_file.gin", "gin/engines/local.gin"),
+      "gin/runs/less_warmup.gin",
+    ],
+    [
+      *("JUDGE_CHECKPOINT=x", "INITIAL_CHECKPOINT=x", "VOCABULARY_FILE=x"),
+      *("POOL=p", "WATCHED=w", "SELECTION=s", "OUTPUT=o"),
+    ],
+  )
+  text = gin_config.resolved()
+  assert "adapters.Lora.rank = 128" in text
+  assert "CHECKPOINT_PERIOD = %KEEP_PERIOD" in text
+  assert "finetuning.finetuning.schedule = @optimizers.linear()" in text
