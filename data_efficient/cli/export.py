@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `export`: a run -> a directory in Hugging Face's format."""
 
+import functools
 import json
 import pathlib
 import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+
 from data_efficient import gin_config
 from data_efficient.data import artifacts, atomic_files
 from data_efficient.models import (
+  adapter_files,
   checkpoints,
   config_files,
   decoder,
@@ -18,6 +22,7 @@ from data_efficient.models import (
   encoder_decoder,
   huggingface,
   networks,
+  peft_files,
   tensor_files,
   tokenizer_files,
 )
@@ -80,12 +85,15 @@ def export(
   tokenizer: str,
   output: str,
   dtype: str,
+  adapter_alone: bool,
 ) -> None:
   """Writes config.json, model.safetensors, the tokenizer and config.gin.
 
   What it writes is a checkpoint for any program that reads Hugging Face's
   files, and a JUDGE_CHECKPOINT here. Of a run that trained an adapter it is
-  the network that the adapter makes of its base.
+  the network that the adapter makes of its base, or the adapter alone in
+  the files of the library PEFT: adapter_config.json and
+  adapter_model.safetensors.
 
   Args:
     checkpoint: a run's directory, or a checkpoint in any format of
@@ -94,7 +102,8 @@ def export(
     tokenizer: its tokenizer: a directory with Hugging Face's files, such as
       the base's, or a tokenizer.json or SentencePiece model.
     output: is made; whole, or not there.
-    dtype: "float32" or "bfloat16", of the tensors.
+    dtype: "float32" or "bfloat16", of the tensors of a network.
+    adapter_alone: see above.
 
   Raises:
     ArtifactError: `output` is there, and is not what this would make.
@@ -116,15 +125,63 @@ def export(
     )
   files = _tokenizer_files(pathlib.Path(tokenizer), form)
   values = _values(tokenizer, network, form)
-  parameters = checkpoints.load_parameters(checkpoint, config=network)
+  save = _adapter if adapter_alone else _network
+  write = save(checkpoint, network, form, values, dtype)
   with atomic_files.new_directory(output) as directory:
-    form.save(directory, parameters, config=network, dtype=dtype, values=values)
+    write(directory)
     for name, path in files.items():
       shutil.copyfile(path, directory / name)
     _describe_tokenizer(directory, values)
     config = gin_config.resolved()
     (directory / _CONFIG).write_text(config, encoding="utf-8")
-  print(f"{output}: {networks.parameter_count(network):,} parameters, {dtype}")
+  kind = "adapter" if adapter_alone else f"{dtype} network"
+  print(f"{output}: {kind} of {networks.parameter_count(network):,} parameters")
+
+
+def _network(
+  checkpoint: str,
+  network: networks.Network,
+  form: _Format,
+  values: dict[str, Any],
+  dtype: str,
+) -> Callable[[pathlib.Path], None]:
+  """Writes a whole network into a directory; all of it is read before."""
+  parameters = checkpoints.load_parameters(checkpoint, config=network)
+  return functools.partial(
+    form.save,
+    parameters=parameters,
+    config=network,
+    dtype=dtype,
+    values=values,
+  )
+
+
+def _adapter(
+  checkpoint: str, network: networks.Network, *_: Any
+) -> Callable[[pathlib.Path], None]:
+  """Writes an adapter alone."""
+  record = adapter_files.find(pathlib.Path(checkpoint).absolute())
+  if record is None:
+    raise CheckpointError(
+      f"{checkpoint}: no run that trained an adapter"
+      f" ({adapter_files.NAME} is not there): bind ADAPTER_ALONE = False"
+    )
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  adapter = checkpoints.load_adapter(
+    checkpoint,
+    record,
+    config=network,
+    shardings=jax.tree.map(
+      lambda _: device, networks.parameter_shapes(network)
+    ),
+  )
+  return functools.partial(
+    peft_files.save,
+    adapter=adapter,
+    network=network,
+    lora=record.lora,
+    base_model=record.base.checkpoint,
+  )
 
 
 def _made_before(output: pathlib.Path) -> bool:

@@ -186,6 +186,9 @@ def applied(
 ) -> Iterator[None]:
   """Inside, networks that are applied have the adapter.
 
+  Enter it in what is jitted, not around it: a function that was compiled
+  before would be found again as it was.
+
   Args:
     adapter: as `init` makes it, of the networks that are applied inside.
     lora: of the adapter.

@@ -9,12 +9,14 @@ Four formats, told apart by their files:
 * T5X's before Orbax: `t5x_legacy`;
 * Hugging Face's T5 1.1 and Flan-T5: `huggingface`; encoders: `encoder_files`.
 
-A run that trained an adapter is read as the network that the adapter makes of
-its base (`adapter_files`).
+An adapter, of a run (`adapter_files`) or of the library PEFT (`peft_files`), is
+read as the network that it makes of its base.
 """
 
+import functools
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +34,7 @@ from data_efficient.models import (
   huggingface,
   networks,
   parameter_trees,
+  peft_files,
   t5x_legacy,
 )
 from data_efficient.models.parameter_trees import CheckpointError
@@ -74,7 +77,7 @@ def load_parameters(
   shardings: Any = None,
   dtypes: Any = None,
 ) -> networks.Parameters:
-  """Reads the parameters of a checkpoint in any of the four formats.
+  """Reads the parameters of a checkpoint in any of these formats.
 
   Args:
     directory: the checkpoint, or a directory of numbered checkpoints (or a
@@ -87,8 +90,7 @@ def load_parameters(
       precision.
 
   Returns:
-    A nested dict of arrays; of a run that trained an adapter, the base's with
-    the adapter in them.
+    A nested dict of arrays; of an adapter the base's with the adapter in them.
 
   Raises:
     CheckpointError: nothing there, an unknown format, a file cut short,
@@ -122,11 +124,16 @@ def load_parameters(
         f" the network is a {type(config).__name__}"
       )
     return load(directory, config=config, shardings=shardings, dtypes=dtypes)
+  load = functools.partial(
+    load_parameters, config=config, shardings=shardings, dtypes=dtypes
+  )
+  if peft_files.is_adapter(directory):
+    lora, adapter = peft_files.load(directory, network=config)
+    merged = adapters.merged(load(peft_files.base(directory)), adapter, lora)
+    return jax.tree.map(jax.device_put, merged, shardings)
   record = adapter_files.find(directory)
   if record is not None:
-    return _load_adapted(
-      directory, record, config=config, shardings=shardings, dtypes=dtypes
-    )
+    return _load_adapted(directory, record, load, config, shardings)
   for root in _roots(directory):
     if t5x_legacy.is_checkpoint(root):
       return t5x_legacy.load_parameters(
@@ -140,13 +147,39 @@ def load_parameters(
   )
 
 
-def _load_adapted(
-  directory: pathlib.Path,
+def load_adapter(
+  directory: str | pathlib.Path,
   record: adapter_files.Record,
   *,
   config: networks.Network,
   shardings: Any,
-  dtypes: Any,
+) -> adapters.Adapter:
+  """Reads the adapter of a run alone.
+
+  Args:
+    directory: see `load_parameters`.
+    record: the run's.
+    config: the network that it is of.
+    shardings: a tree like the parameters'.
+
+  Raises:
+    CheckpointError: a file cut short, or another network's adapter.
+  """
+  shapes = adapters.shapes(config, record.lora)
+  return _load_orbax(
+    _find_item(pathlib.Path(directory).absolute()),
+    shapes=shapes,
+    shardings=adapters.shardings(config, record.lora, shardings),
+    dtypes=jax.tree.map(lambda _: "float32", shapes),
+  )
+
+
+def _load_adapted(
+  directory: pathlib.Path,
+  record: adapter_files.Record,
+  load: Callable[[str], networks.Parameters],
+  config: networks.Network,
+  shardings: Any,
 ) -> networks.Parameters:
   base = record.base.checkpoint
   if not pathlib.Path(base).is_dir():
@@ -155,18 +188,10 @@ def _load_adapted(
       f" or name its new place in {adapter_files.NAME} (it is checked that it"
       " is the same)"
     )
-  parameters = load_parameters(
-    base, config=config, shardings=shardings, dtypes=dtypes
-  )
+  parameters = load(base)
   found = adapter_files.Base(base, fingerprints.fingerprint(parameters))
   adapter_files.check_base(record, found, where=str(directory))
-  shapes = adapters.shapes(config, record.lora)
-  adapter = _load_orbax(
-    _find_item(directory),
-    shapes=shapes,
-    shardings=adapters.shardings(config, record.lora, shardings),
-    dtypes=jax.tree.map(lambda _: "float32", shapes),
-  )
+  adapter = load_adapter(directory, record, config=config, shardings=shardings)
   merged = adapters.merged(parameters, adapter, record.lora)
   return jax.tree.map(jax.device_put, merged, shardings)
 

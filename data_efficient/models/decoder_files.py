@@ -33,7 +33,7 @@ def load_parameters(
   return tensor_files.load_parameters(
     pathlib.Path(directory),
     network=config,
-    tensors=_names(config),
+    tensors=tensors(config),
     ignored=ignored,
     shardings=shardings,
     dtypes=dtypes,
@@ -70,11 +70,11 @@ def save(
   found = decoder_configs.read_config(directory, dtype=config.dtype)
   config_files.check_same(directory, found, config)
   tensor_files.save_parameters(
-    directory, parameters, tensors=_names(config), dtype=dtype
+    directory, parameters, tensors=tensors(config), dtype=dtype
   )
 
 
-def _names(config: decoder.DecoderConfig) -> dict[str, Tensor]:
+def tensors(config: decoder.DecoderConfig) -> dict[str, Tensor]:
   """Parameter path to tensor, for every parameter."""
   names = {
     "token_embedder/embedding": Tensor("model.embed_tokens.weight", False),

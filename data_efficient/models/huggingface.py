@@ -112,7 +112,7 @@ def load_parameters(
   return tensor_files.load_parameters(
     pathlib.Path(directory),
     network=config,
-    tensors=_names(config),
+    tensors=tensors(config),
     ignored=_IGNORED,
     shardings=shardings,
     dtypes=dtypes,
@@ -134,11 +134,11 @@ def save(
   found = read_config(directory, dtype=config.dtype)
   config_files.check_same(directory, found, config)
   tensor_files.save_parameters(
-    directory, parameters, tensors=_names(config), dtype=dtype
+    directory, parameters, tensors=tensors(config), dtype=dtype
   )
 
 
-def _names(config: encoder_decoder.T5Config) -> dict[str, Tensor]:
+def tensors(config: encoder_decoder.T5Config) -> dict[str, Tensor]:
   """Parameter path to tensor, for every parameter."""
   return {
     "token_embedder/embedding": Tensor("shared.weight", False),

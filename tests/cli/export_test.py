@@ -17,6 +17,7 @@ from data_efficient.models import (
   fingerprints,
   tokenizer_files,
 )
+from data_efficient.models.parameter_trees import CheckpointError
 from tests import decoders
 
 BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -87,6 +88,30 @@ def test_an_adapter_becomes_a_whole_checkpoint(
   assert tokenizer.encode("ab") == decoders.tokenizer().encode("ab").ids[1:]
   # Nothing is left beside it.
   assert [path.name for path in output.parent.iterdir()] == ["exported"]
+
+
+def test_an_adapter_alone_is_peft_s(adapted, base, network, tmp_path, capsys):
+  output, alone = tmp_path / "adapter", {"ADAPTER_ALONE": True}
+  assert _export(output, base=base, CHECKPOINT=adapted[0], **alone) == 0
+  values = json.loads((output / "adapter_config.json").read_text())
+  assert values["base_model_name_or_path"] == str(base)
+  assert (values["r"], values["lora_alpha"]) == (2, 4.0)
+  assert values["target_modules"] == [
+    f"model.layers.{layer}.self_attn.q_proj" for layer in (0, 1)
+  ]
+  # It is a checkpoint as well, of any verb.
+  found = checkpoints.load_parameters(output, config=network)
+  jax.tree.map(np.testing.assert_array_equal, found, adapted[1])
+  assert _export(tmp_path / "none", base=base, **alone) == 2
+  assert "adapter.json is not there" in capsys.readouterr().err
+  for field, value in (("use_dora", True), ("bias", "all")):
+    path = output / "adapter_config.json"
+    path.write_text(json.dumps(values | {field: value}))
+    with pytest.raises(CheckpointError, match=f"{field} is .*plain LoRA"):
+      checkpoints.load_parameters(output, config=network)
+  path.write_text(json.dumps(values | {"base_model_name_or_path": "org/x"}))
+  with pytest.raises(CheckpointError, match="'org/x', which is no directory"):
+    checkpoints.load_parameters(output, config=network)
 
 
 def test_what_is_there_is_left_alone(base, tmp_path, capsys):
