@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoder-only scoring compiles for 16 chips, and fits: Ask-LLM and utility.
+"""Decoders compile for 16 chips, and fit: Ask-LLM, utility, greedy decoding.
 
 The networks are those of the published config.json of Llama 3 8B and of
 Gemma 7B; kernels are kept in bf16, embeddings, head and norms in fp32.
@@ -9,6 +9,7 @@ import functools
 import json
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from data_efficient.models import (
@@ -18,6 +19,7 @@ from data_efficient.models import (
   topologies,
 )
 from data_efficient.scorers import answers, pair_steps
+from data_efficient.training import causal_decoding
 from tests.tpu import ask_llm_test
 
 _COMMON = {"num_key_value_heads": 8, "rms_norm_eps": 1e-5, "head_dim": 128}
@@ -116,5 +118,31 @@ def test_utility_of_a_block(chip, examples, limit_mib, placed, compile_for_tpu):
       tokens,
       *targets,
       limit=limit_mib * 2**20,
+      options=topologies.QUICKLY,
+    )
+
+
+def test_greedy_decoding(placed, compile_for_tpu):
+  """Prompts of 1,024 tokens and answers of up to 150, with their cache.
+
+  Of a row, keys and values are 128 KiB a token in bf16; the slice holds 64
+  rows, of which a chip has a quarter of 16: 600 MiB.
+  """
+  network, mesh, parameters = placed("llama_8b", "v5e")
+  prompts = causal_decoding.Prompts(
+    topologies.struct(mesh, (64, 1024), jnp.int32, "data"),
+    topologies.struct(mesh, (64, 1024), jnp.bool_, "data"),
+  )
+  with partitioning.activate(mesh):
+    compile_for_tpu(
+      functools.partial(
+        causal_decoding.greedy,
+        network=network,
+        length=150,
+        eos_ids=np.array([128001, 128009], np.int32),
+      ),
+      parameters,
+      prompts,
+      limit=7000 * 2**20,
       options=topologies.QUICKLY,
     )
