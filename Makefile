@@ -66,7 +66,8 @@ faults: $(VENV)/test
 
 # Each measures both sides in one run; the last line of each is JSON.
 BENCHMARKS ?= filter train_step task_build ask_llm perplexity select_exact sketch \
-              embed kmeans decoder_logprob utility greedy_dense greedy_sparse
+              embed kmeans decoder_logprob generate utility greedy_dense \
+              greedy_sparse
 benchmark: $(VENV)/parity
 	for name in $(BENCHMARKS); do \
 	  PYTHONPATH=$(VENV)/peers $(BIN)/python -m tests.benchmarks.$$name || exit 1; done
