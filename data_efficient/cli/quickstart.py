@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verb `quickstart`: from a corpus to a report, by the public verbs alone.
 
-Each step is a command that a person could type (`chain.Chain` makes the list;
-the commands are in OUTPUT/logs). Nothing is computed here.
+Each step is a command that a person could type (`chain.Chain` makes the list,
+of instructions `tuning_chain.TuningChain`; the commands are in OUTPUT/logs).
+Nothing is computed here.
 """
 
 import difflib
 import json
 import pathlib
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from data_efficient.cli import jobs
-from data_efficient.cli.chain import Chain
-from data_efficient.cli.stages import ChainError, Sampler
+from data_efficient.cli.stages import ChainError, Experiment, Sampler
+from data_efficient.evaluation.tuning import results as tuning
+from data_efficient.evaluation.tuning import sentences
 
 # No selection is shown without them: all of the data, and as much of it drawn
 # at random.
@@ -22,7 +24,7 @@ _ALWAYS = ("full", "random")
 
 def quickstart(
   *,
-  chain: Chain,
+  chain: Experiment,
   samplers: Sequence[Sampler],
   compared: str | Sequence[str],
   budgets: Sequence[float],
@@ -91,12 +93,18 @@ def _named(
 
 def _print_end(root: pathlib.Path) -> None:
   results = json.loads((root / "results.json").read_text())
+  is_tuning = results.get("kind") == tuning.KIND
+  for line in (sentences.lines if is_tuning else _lines)(results):
+    print(line)
+  shown = shlex.quote(str((root / "index.html").resolve()))
+  print(f"results: {root / 'results.json'}\nreport:  {shown}")
+
+
+def _lines(results: Mapping) -> Iterator[str]:
   for row in results["samplers"]:
     loss = row["hq_loss"]
     spread = f" ± {loss['std']:.3f}" if loss["std"] is not None else ""
-    print(
+    yield (
       f"{row['sampler']:>21} {row['budget']:.0%}: final HQ loss "
       f"{loss['mean']:.3f}{spread} ({loss['n']} seeds)"
     )
-  shown = shlex.quote(str((root / "index.html").resolve()))
-  print(f"results: {root / 'results.json'}\nreport:  {shown}")

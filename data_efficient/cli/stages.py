@@ -2,7 +2,10 @@
 """The parts of an experiment: what is compared, and what its scores need."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from data_efficient.cli.jobs import Job
 
 # Verb to the folder of its stages' outputs, and what is there when one is done.
 _PLACES = {
@@ -107,6 +110,35 @@ class Sampler:
     """Macro of the selector -> the stage that it gets the directory of."""
     first = {"SCORES": self.scores} if self.scores else {}
     return {**first, **self.reads}
+
+
+@runtime_checkable
+class Experiment(Protocol):
+  """What turns samplers into jobs: `chain.Chain`, `tuning_chain.TuningChain`.
+
+  Attributes:
+    output: directory of everything.
+  """
+
+  output: str
+
+  def scoring(self, samplers: Sequence[Sampler]) -> Iterable[Job]:
+    """What the samplers read."""
+
+  def runs(
+    self,
+    samplers: Sequence[Sampler],
+    budgets: Sequence[float],
+    *,
+    train: str,
+    bindings: Mapping[str, object],
+  ) -> Iterable[Job]:
+    """Selections, and what is done with them."""
+
+  def reporting(
+    self, samplers: Sequence[Sampler], *, needs: Sequence[str], command: str
+  ) -> Iterable[Job]:
+    """results.json, then index.html."""
 
 
 def needed(stages: Sequence[Stage], sampler: Sampler) -> list[Stage]:

@@ -4,7 +4,7 @@
 Each sentence is filled by `results.json` and says no more than its intervals.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from data_efficient.evaluation import headline, names
 from data_efficient.evaluation.markup import number, signed
@@ -111,3 +111,17 @@ def size(results: Mapping) -> str:
     else "",
   ]
   return " · ".join(fact for fact in facts if fact)
+
+
+def lines(results: Mapping) -> Iterator[str]:
+  """A line a selection and use, for a terminal: the main metric."""
+  metric = results["main"]
+  for row in results["rows"]:
+    found = row["metrics"].get(metric)
+    if found and found["mean"] is not None:
+      spread = f" ± {found['std']:.3f}" if found["std"] is not None else ""
+      yield (
+        f"{row['use']:>10} {row['method']:>15} {row['budget']:.0%}: "
+        f"{METRICS[metric].title.lower()} {found['mean']:.3f}{spread} "
+        f"({found['n']} seeds)"
+      )
