@@ -34,7 +34,7 @@ def suite(
   suites: Sequence[AnySuite],
   checkpoints: Sequence[str],
   network: networks.Network,
-  vocabulary: tokenizers.SentencePiece,
+  vocabulary: tokenizers.Tokenizer,
   engine: Any,
   task_feature_lengths: Mapping[str, int],
   batch_size: int,
@@ -58,7 +58,8 @@ def suite(
     vocabulary: of the network.
     engine: what scores and predicts; see `training.inference.Engine`.
     task_feature_lengths: {"inputs": tokens of a prompt, "targets": tokens of
-      an answer, and of what is decoded}.
+      an answer, and of what is decoded}; of a decoder, whose row holds both,
+      "inputs" is the row.
     batch_size: examples at a time.
     chosen_on: split that chooses, of `few_shot.Split`.
     reported_on: split that is reported.

@@ -14,7 +14,12 @@ from typing import Any
 import xxhash
 
 from data_efficient import processes
-from data_efficient.models import checkpoints, networks, tokenizers
+from data_efficient.models import (
+  checkpoints,
+  decoder,
+  networks,
+  tokenizers,
+)
 
 _BLOCK = 1 << 24  # bytes that are hashed at a time
 
@@ -35,10 +40,25 @@ class Network:
 
   directory: pathlib.Path
   network: networks.Network
-  vocabulary: tokenizers.SentencePiece
+  vocabulary: tokenizers.Tokenizer
   engine: Any
   lengths: Mapping[str, int]
   batch_size: int
+
+  @property
+  def begin_ids(self) -> tuple[int, ...]:
+    """What stands before a prompt: in a decoder's row, whatever begins one."""
+    return self.vocabulary.begin_ids if self._one_row else ()
+
+  @property
+  def window(self) -> int:
+    """Tokens that a prompt may have: a decoder's answer shares its row."""
+    own = self.lengths["targets"] if self._one_row else 0
+    return self.lengths["inputs"] - own - len(self.begin_ids)
+
+  @property
+  def _one_row(self) -> bool:
+    return isinstance(self.network, decoder.DecoderConfig)
 
   def scores(
     self, asked: str, task: str, checkpoint: str, columns: tuple[str, ...]

@@ -87,7 +87,7 @@ class Asked:
       shots=self.suite.shots,
       limit=self.suite.limit,
       encode=network.vocabulary.encode,
-      window=network.lengths["inputs"],
+      window=network.window,
     )
 
 
@@ -125,7 +125,10 @@ def _chosen(
   from data_efficient.data import downstream_tasks
 
   task = downstream_tasks.register(
-    prompts, vocabulary=network.vocabulary, choices=True
+    prompts,
+    vocabulary=network.vocabulary,
+    choices=True,
+    begin_ids=network.begin_ids,
   )
   columns = (downstream_tasks.QUESTION, downstream_tasks.CHOICE)
   best: dict[int, dict] = {}
@@ -148,7 +151,10 @@ def _generated(
   from data_efficient.data import downstream_tasks
 
   task = downstream_tasks.register(
-    prompts, vocabulary=network.vocabulary, choices=False
+    prompts,
+    vocabulary=network.vocabulary,
+    choices=False,
+    begin_ids=network.begin_ids,
   )
   columns = (downstream_tasks.QUESTION,)
   return {

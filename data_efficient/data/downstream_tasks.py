@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import seqio
 import tensorflow as tf
 
-from data_efficient.data import few_shot, tasks
+from data_efficient.data import few_shot, token_ids
 from data_efficient.models import tokenizers
 
 # Columns that say which prompt, and which of its choices, an example is.
@@ -16,8 +16,9 @@ QUESTION, CHOICE = "question", "choice"
 def register(
   prompts: Sequence[few_shot.Prompt],
   *,
-  vocabulary: tokenizers.SentencePiece,
+  vocabulary: tokenizers.Tokenizer,
   choices: bool,
+  begin_ids: Sequence[int] = (),
 ) -> str:
   """Registers the prompts that fit their window; returns the task's name.
 
@@ -26,6 +27,7 @@ def register(
     vocabulary: whose ids they are; end-of-sequence is added to the targets.
     choices: whether a prompt is an example for each of its choices, and not
       one with its answer.
+    begin_ids: what stands before every prompt.
   """
   rows = []
   for number, prompt in enumerate(prompts):
@@ -35,7 +37,7 @@ def register(
     answers = question.choices if choices else (question.shown,)
     for choice, answer in enumerate(answers):
       targets = [*vocabulary.encode(answer), vocabulary.eos_id]
-      rows.append((prompt.ids, targets, number, choice))
+      rows.append(((*begin_ids, *prompt.ids), targets, number, choice))
 
   def dataset(split, shuffle_files, seed=None) -> tf.data.Dataset:
     del split, shuffle_files, seed
@@ -48,7 +50,7 @@ def register(
       ),
     )
 
-  feature = seqio.Feature(tasks.seqio_vocabulary(vocabulary), add_eos=True)
+  feature = seqio.Feature(token_ids.vocabulary(vocabulary), add_eos=True)
   name = f"few_shot_{len(seqio.TaskRegistry.names())}"
   seqio.TaskRegistry.add(
     name,

@@ -24,6 +24,7 @@ from data_efficient.data import (
   instructions,
   row_mixtures,
   tasks,
+  token_ids,
 )
 from data_efficient.data.instruction_rows import RowsError
 from data_efficient.models import (
@@ -239,9 +240,7 @@ class InstructionFiles:
     count: int | None = None,
   ) -> tasks.TaskName:
     if self._decoder_only:
-      known = seqio.PassThroughVocabulary(
-        size=vocabulary.size, eos_id=vocabulary.eos_id
-      )
+      known = token_ids.TokenIds(vocabulary)
     else:
       known = tasks.seqio_vocabulary(vocabulary)
     feature = seqio.Feature(known, add_eos=False)

@@ -295,3 +295,51 @@ def test_the_gin_files_of_tuning_parse(tasks):
   bindings = ["OUTPUT=out", "INITIAL_CHECKPOINT=x", "VOCABULARY_FILE=x"]
   gin_config.parse(files, bindings)
   assert "constant.learning_rate = 0.001" in gin_config.resolved()
+
+
+def test_decoders_are_asked_in_one_row_with_their_own_tokenizer(tmp_path):
+  import numpy as np
+  import seqio
+
+  from data_efficient.data import downstream_tasks, few_shot
+  from data_efficient.models import tokenizer_files
+  from data_efficient.training import batches
+  from tests import decoders
+
+  decoders.tokenizer().save(str(tmp_path / "tokenizer.json"))
+  tokenizer = tokenizer_files.read(str(tmp_path))
+  lengths = {"inputs": 64, "targets": 8}
+  asking = suite_asking.Network(
+    **{"directory": tmp_path, "network": small.llama(vocab_size=96)},
+    **{"vocabulary": tokenizer, "engine": None, "lengths": lengths},
+    batch_size=2,
+  )
+  # The answer, and what begins the row, take from the prompt's room.
+  assert asking.window == 64 - 8 - 1 and asking.begin_ids == (0,)
+  question = few_shot.Question("1", "t", "2+2? ", "4", "4", (), "g")
+  ids = tuple(tokenizer.encode(question.text))
+  task = downstream_tasks.register(
+    [few_shot.Prompt(question, ids, 0, 0)],
+    vocabulary=tokenizer,
+    choices=False,
+    begin_ids=asking.begin_ids,
+  )
+  dataset = seqio.get_mixture_or_task(task).get_dataset(
+    sequence_length=lengths, split="train", shuffle=False
+  )
+  convert = batches.converter(asking.network, task)
+  (row,) = convert(dataset, lengths).as_numpy_iterator()
+  read = row["decoder_input_tokens"]
+  answer = tokenizer.encode("4")
+  assert read[read >= 0].tolist() == [0, *ids, *answer]
+  (example,) = dataset.as_numpy_iterator()
+  asked = inference.Inference(
+    **{"directory": str(tmp_path), "network": asking.network, "task": task},
+    **{"checkpoint": "", "task_feature_lengths": lengths, "batch_size": 2},
+    mode=inference.Mode.PREDICT,
+  )
+  said = np.array([*tokenizer.encode("four"), 1, -1])
+  (line,) = inference.rows(asked, [example], [said])
+  found = json.loads(line)
+  assert found["inputs"] == "2+2? " and found["prediction"] == "four"
+  assert found["prediction_tokens"][-1] == tokenizer.eos_id
