@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts and responses apart: streams, parts, and corpora without any."""
 
+import json
+
 import pytest
 
+from data_efficient import main
 from data_efficient.cli import reading, scope
-from data_efficient.data import corpora, prepared, score_sets
+from data_efficient.data import corpora, prepared, score_sets, selections
 from data_efficient.scorers import length
 from data_efficient.scorers.templates import Instruction
+from tests import decoders
 from tests.cli import reading_test
 from tests.data import fakes
 from tests.scorers.simple_scorers_test import Words
@@ -74,3 +78,42 @@ def test_a_corpus_of_texts_is_no_corpus_of_instructions(tmp_path):
   with pytest.raises(ValueError, match="'apart' reads prompts and responses"):
     _reader(corpus, tmp_path)
   assert isinstance(Pairs(_rows()), corpora.InstructionCorpus)
+
+
+def test_the_longest_responses_of_files_are_kept(tmp_path, capsys):
+  """By the command line: files, scores of length, two budgets."""
+  decoders.save(tmp_path / "judge")
+  (tmp_path / "pool").mkdir()
+  for shard, lengths in (("a", (3, 9, 0)), ("b", (7, 1, 5, 8))):
+    rows = [{"instruction": "say", "output": "x" * n} for n in lengths]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / f"pool/{shard}.jsonl").write_text(text)
+  pool = {"POOL": f"{tmp_path}/pool/*.jsonl", "PREPARED": f"{tmp_path}/index"}
+
+  def run(verb, *files, **bindings):
+    words = [f"--gin_file=gin/{file}.gin" for file in files]
+    words += [f"--gin.{name}={value!r}" for name, value in bindings.items()]
+    assert main.main([verb, *words]) == 0
+
+  run(
+    "score",
+    *("runs/score", "data/instruction_pool", "data/vocabulary_file"),
+    "scorers/length",
+    **pool,
+    **{"SCORED_SPLITS": ("pool",), "VOCABULARY_FILE": f"{tmp_path}/judge"},
+    OUTPUT=f"{tmp_path}/scores",
+  )
+  for fraction, kept in ((0.3, [[1], [3]]), (0.6, [[1], [0, 2, 3]])):
+    run(
+      "select",
+      *("runs/select", "data/instruction_pool", "selectors/length"),
+      "selectors/budget_examples",
+      **pool,
+      **{"SCORES": f"{tmp_path}/scores", "TOKEN_COUNTS": None},
+      KEEP_FRACTION=fraction,
+      OUTPUT=f"{tmp_path}/kept-{fraction}",
+    )
+    found = selections.Selection.open(tmp_path / f"kept-{fraction}")
+    assert [found.positions(shard).tolist() for shard in found.shards] == kept
+  # Of the seven one has no response.
+  assert "kept 4 of 7 records" in capsys.readouterr().out
