@@ -316,7 +316,7 @@ def test_decoders_are_asked_in_one_row_with_their_own_tokenizer(tmp_path):
   )
   # The answer, and what begins the row, take from the prompt's room.
   assert asking.window == 64 - 8 - 1 and asking.begin_ids == (0,)
-  question = few_shot.Question("1", "t", "2+2? ", "4", "4", (), "g")
+  question = few_shot.Question("1", "t", "Add 2: ", "4", "4", (), "g")
   ids = tuple(tokenizer.encode(question.text))
   task = downstream_tasks.register(
     [few_shot.Prompt(question, ids, 0, 0)],
@@ -341,5 +341,5 @@ def test_decoders_are_asked_in_one_row_with_their_own_tokenizer(tmp_path):
   said = np.array([*tokenizer.encode("four"), 1, -1])
   (line,) = inference.rows(asked, [example], [said])
   found = json.loads(line)
-  assert found["inputs"] == "2+2? " and found["prediction"] == "four"
+  assert found["inputs"] == "Add 2: " and found["prediction"] == "four"
   assert found["prediction_tokens"][-1] == tokenizer.eos_id
