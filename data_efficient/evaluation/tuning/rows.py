@@ -103,11 +103,16 @@ def _summary(group: _Group, metric: str) -> dict[str, Any] | None:
   mean, std, count = comparison.summarize(numbers)
   bounds = comparison.interval(numbers)
   return {
-    "mean": mean,
-    "std": std,
+    "mean": _finite(mean),
+    "std": _finite(std),
     "n": count,
     "interval": bounds and list(bounds),
   }
+
+
+def _finite(value: float) -> float | None:
+  """None for what there is not: of one seed, or of a run that diverged."""
+  return value if math.isfinite(value) else None
 
 
 def _against(
@@ -147,8 +152,8 @@ def difference(
   verdict = comparison.judge_difference(found)
   bounds = found.interval and sorted(sign * bound for bound in found.interval)
   return {
-    "mean": sign * found.mean,
-    "std": None if math.isnan(found.std) else found.std,
+    "mean": _finite(sign * found.mean),
+    "std": _finite(found.std),
     "n": found.n,
     "seeds": list(found.seeds),
     "interval": bounds,
