@@ -33,6 +33,12 @@ def _score() -> Callable:
   return score.score
 
 
+def _split() -> Callable:
+  from data_efficient.cli import split
+
+  return split.split
+
+
 def _utility() -> Callable:
   from data_efficient.cli import utility
 
@@ -136,6 +142,7 @@ VERBS = {
   ),
   "plan": Verb("a corpus, sizes -> hours and costs, before either", _plan),
   "score": Verb("a corpus, a scorer -> a score set", _score),
+  "split": Verb("instructions -> sets that share no prompt", _split),
   "utility": Verb(
     "instructions, a model -> what each is worth for each target", _utility
   ),

@@ -99,6 +99,11 @@ class Instructions:
     """The task of each record."""
     return [read.task for read in self._read]
 
+  @property
+  def places(self) -> list[tuple[str, int]]:
+    """File and row of each record."""
+    return [(read.shard, read.position) for read in self._read]
+
   def axis(self, statuses: list[str]) -> Axis:
     """The records as an axis of a kernel.
 
