@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A comparison of selections of instructions as commands.
 
-    token counts ─► stages ─► selections ─► runs ─► responses ─► results.json
-                    utilities, embeddings,                       ─► index.html
-                    scores, samples
+    sets ─► token counts ─► stages ─► selections ─► runs ─► responses
+         ─► results.json ─► index.html
 
 The three uses of DELIFT (arXiv 2411.04425) differ in their sets of records
 alone: a pool; and targets, for a task; or what is known, for continual tuning.
@@ -54,12 +53,13 @@ class TuningChain:
     return self.places.output
 
   def scoring(self, samplers: Sequence[Sampler]) -> Iterator[Job]:
-    """Token counts, then the stages that the samplers read.
+    """The sets, token counts, then the stages that the samplers read.
 
     Raises:
       ChainError: a sampler or a stage reads what is not there, or asks for a
         checkpoint that nobody named.
     """
+    yield self.places.disjoint()
     yield tuning_stages.counting(self.places)
     needed = {
       stage.name: stage

@@ -5,12 +5,17 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
+from data_efficient.cli.jobs import Job
 from data_efficient.cli.stages import ChainError
 
+# The first job; all others need it.
+SETS = "split"
 COUNTS = "token_counts"
 POOL, TEST = "pool", "test"
 CORPUS = "gin/data/instruction_pool.gin"
 Files = str | Sequence[str]
+# Sets beside pool and test, each with a gin file that checks it.
+_MORE = ("targets", "known")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +25,10 @@ class Places:
   Attributes:
     output: directory of everything.
     sets: "pool", "test", and, of a use that has them, "targets" and "known" ->
-      their files.
+      their files; None for those that there are not.
+    split: files that the sets are made of, in shares; None: they are files.
+    shares: name of a set -> its share of `split`.
+    group: macros that say which records of `split` stay together.
     fields: macros that name a record's fields.
     tasks: macros that name its task.
     model: gin files that bind MODEL.
@@ -32,6 +40,9 @@ class Places:
 
   output: str
   sets: Mapping[str, Files | None]
+  split: Files | None
+  shares: Mapping[str, float]
+  group: Mapping[str, object]
   fields: Mapping[str, object]
   tasks: Mapping[str, object]
   model: Sequence[str]
@@ -41,7 +52,13 @@ class Places:
   engine: str
 
   def __post_init__(self):
-    """Raises ChainError without a pool or a test set."""
+    """Raises ChainError without a pool or a test set, or with two of one."""
+    named = [name.upper() for name, files in self.sets.items() if files]
+    if self.split and named:
+      raise ChainError(
+        f"FILES is split into {', '.join(self.shares)}, but {', '.join(named)} "
+        "are named, too: give FILES, or the sets"
+      )
     for name in (POOL, TEST):
       self.files(name, reader="every use")
 
@@ -60,13 +77,40 @@ class Places:
     Raises:
       ChainError: nobody named them.
     """
+    if self.split and name in self.shares:
+      return self.path("sets", f"{name}.jsonl")
     found = self.sets.get(name)
     if not found:
       raise ChainError(
         f"{reader} reads the set {name!r}, and nobody named its files: give "
         f"--gin.{name.upper()}=FILES"
+        + (f", or SHARES with {name!r}" if self.split else "")
       )
     return found
+
+  def disjoint(self) -> Job:
+    """The first job: makes the sets, or checks that no two share a prompt."""
+    both = {**self.fields, **self.tasks}
+    if self.split:
+      output = self.path("sets")
+      return Job(
+        name=SETS,
+        verb="split",
+        gin_files=("gin/runs/split.gin",),
+        bindings={
+          **{"FILES": self.split, "OUTPUT": output, "SHARES": self.shares},
+          **{**self.group, **both},
+        },
+        leaves=[self.path("sets", f"{name}.jsonl") for name in self.shares],
+      )
+    there = {name.upper(): files for name, files in self.sets.items() if files}
+    more = [f"gin/runs/check_{n}.gin" for n in _MORE if n.upper() in there]
+    return Job(
+      name=SETS,
+      verb="split",
+      gin_files=("gin/runs/check_splits.gin", *more),
+      bindings={**there, **both},
+    )
 
   def corpus(self, name: str, *, reader: str) -> dict[str, object]:
     """What binds a set as CORPUS, behind `CORPUS`."""
@@ -91,6 +135,11 @@ class Places:
 def asked(*, checkpoint: str, more: Mapping[str, object]) -> dict[str, object]:
   """Macros of a stage that asks a model, for gin files."""
   return {"JUDGE_CHECKPOINT": checkpoint, **more}
+
+
+def tuned(*, checkpoint: str, more: Mapping[str, object]) -> dict[str, object]:
+  """Macros of a stage that tunes a model, for gin files."""
+  return {"INITIAL_CHECKPOINT": checkpoint, **more}
 
 
 def train_bindings(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from data_efficient.cli.jobs import Job
 from data_efficient.cli.stages import ChainError
-from data_efficient.cli.tuning_places import POOL, TEST, Places
+from data_efficient.cli.tuning_places import POOL, SETS, TEST, Places
 
 TUNED, IN_CONTEXT = USES = ("tuned", "in_context")
 # The model that nothing was done to, and the folder of all responses.
@@ -41,7 +41,7 @@ class Responding:
   def of_base(self, places: Places) -> Iterator[Job]:
     """The base's own answers, without examples."""
     if self.uses:
-      yield self._job(places, BASE, TUNED, {}, needs=[])
+      yield self._job(places, BASE, TUNED, {}, needs=[SETS])
 
   def of_selection(
     self, places: Places, select: Job, trained: Job

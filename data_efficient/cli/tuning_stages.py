@@ -10,6 +10,7 @@ from data_efficient.cli.tuning_places import (
   CORPUS,
   COUNTS,
   POOL,
+  SETS,
   TEST,
   Places,
 )
@@ -30,13 +31,13 @@ class Stage(stages.Stage):
 
 
 def counting(places: Places) -> Job:
-  """The job that counts the pool's tokens; all others need it."""
+  """The job that counts the pool's tokens; all that follow need it."""
   stage = Stage(name=COUNTS, gin_files=("gin/scorers/token_counts.gin",))
   return dataclasses.replace(
     job(places, stage, {}),
     name=COUNTS,
     leaves=[f"{places.counts}/manifest.json"],
-    needs=[],
+    needs=[SETS],
   )
 
 

@@ -39,6 +39,39 @@ def test_every_job_is_a_command_whose_gin_parses(use):
     assert set(job.needs) <= set(planned)
 
 
+@pytest.mark.parametrize(
+  "method", ["length", "selectit", "deft_ucs", "less", "delift_se"]
+)
+def test_every_baseline_is_commands_whose_gin_parses(method):
+  more = {"METHODS": method, "SEEDS": (0,), "BUDGETS": (0.3,), "USES": ()}
+  for tuned_by in ((), ("gin/runs/tune_lora.gin",)):
+    planned = _planned("task_specific", TUNED_BY=tuned_by, **more)
+    assert f"train_{method}-0.3-0" in planned
+    for job in planned.values():
+      gin_config.parse(
+        job.gin_files, [f"{k}={v!r}" for k, v in job.bindings.items()]
+      )
+
+
+def test_sets_are_checked_or_made_before_anything_else():
+  first, counts, *_ = _planned("task_specific").values()
+  assert first.verb == "split" and counts.needs == [first.name]
+  assert first.gin_files == (
+    *("gin/runs/check_splits.gin", "gin/runs/check_targets.gin"),
+  )
+  nothing = {"POOL": None, "TEST": None, "TARGETS": None}
+  planned = _planned("task_specific", FILES="all/*.jsonl", **nothing)
+  made = planned["split"]
+  assert made.gin_files == ("gin/runs/split.gin",)
+  assert made.bindings["OUTPUT"] == "out/sets"
+  utility = planned["utility_target_utility"].bindings
+  assert utility["POOL"] == "out/sets/pool.jsonl"
+  assert utility["TARGETS"] == "out/sets/targets.jsonl"
+  assert planned["respond_tuned_base"].needs == ["split"]
+  with pytest.raises(stages.ChainError, match="POOL, TEST are named, too"):
+    _planned(FILES="all/*.jsonl")
+
+
 def test_runs_are_methods_by_budgets_by_seeds_and_full_once_a_seed():
   planned = _planned()
   trained = {name for name in planned if name.startswith("train_")}

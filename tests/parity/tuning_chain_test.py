@@ -96,7 +96,9 @@ def test_from_files_to_figures(experiment):
   assert set(results["base"]) >= {"loss", "exact", "watched_loss"}
   cost = results["cost"]["delift"]
   assert set(cost["stages"]) == {"sample", "utility"} and cost["total"] > 0
-  assert len(results["helped"]) == 6
+  # Of the 20 targets those that were chosen.
+  assert 0 < len(results["helped"]) <= 6
+  assert all(each["target"]["chosen_by"] for each in results["helped"])
   assert results["selected"]["tasks"] == 3
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_efficient.evaluation import markup, names, style, svg
-from data_efficient.evaluation.markup import Html, element
+from data_efficient.evaluation.markup import Html, element, number
 from data_efficient.evaluation.tuning.metrics import METRICS
 
 _TOP, _BOTTOM = 26.0, 262.0
@@ -33,11 +33,12 @@ def quality(results: Mapping, use: str, metric: str) -> Html | None:
   found = _lines(results, use, metric)
   if not found:
     return None
-  dotted = "" if _base(results, metric) is None else "; dotted: the base as is"
+  base = _base(results, metric)
+  before = "" if base is None else f" Of the base as it is: {number(base)}."
   caption = (
     f"{METRICS[metric].title} against the kept fraction: means with 95% "
     "intervals over seeds; an arrow continues one beyond the frame. Dashed: "
-    f"all of the data{dotted}."
+    f"all of the data.{before}"
   )
   return svg.figure(
     *_marks(results, use, metric, found),
@@ -108,38 +109,43 @@ def _marks(
   # The base may lie far away; what is compared fills the frame.
   inside = [*means, *(v for k, v in across.items() if k == "target")]
   beyond = _BEYOND * (max(inside) - min(inside)) or 0.1 * abs(inside[0]) or 0.1
-  x = svg.Scale(0.0, 100.0, _LEFT, svg.WIDTH - _RIGHT)
+  widest = 115 * max(budget for line in found for budget, _, _ in line.points)
+  x = svg.Scale(0.0, widest, _LEFT, svg.WIDTH - _RIGHT)
   y = svg.Scale(min(inside) - beyond, max(inside) + beyond, _BOTTOM, _TOP)
   marks = svg.axes(x, y, x_title="kept, percent", y_title=METRICS[metric].axis)
-  for kind, value in across.items():
-    marks += _level(kind, value, x, y)
+  marks += _levels(across, x, y)
   shapes = _shapes([line.method for line in found])
-  for number, line in enumerate(found):
-    marks += _drawn(line, number - (len(found) - 1) / 2, shapes, x, y)
+  for index, line in enumerate(found):
+    marks += _drawn(line, index - (len(found) - 1) / 2, shapes, x, y)
   return [*marks, _legend(found, shapes)]
 
 
-def _level(kind: str, value: float, x: svg.Scale, y: svg.Scale) -> list[Html]:
-  """A line across with its name at the right; none outside the frame."""
-  if not y.low <= value <= y.high:
-    return []
-  words = "Full" if kind == "target" else "base"
-  return [
-    svg.line(x.start, y(value), x.end, y(value), kind),
-    svg.text(x.end + 5, y(value) + 4, words, class_="tick"),
-  ]
+def _levels(
+  across: Mapping[str, float], x: svg.Scale, y: svg.Scale
+) -> list[Html]:
+  """Lines across with their names at the right; none outside the frame."""
+  shown = {k: v for k, v in across.items() if y.low <= v <= y.high}
+  places = svg.spread(
+    [y(value) for value in shown.values()], gap=12.0, low=y.end, high=y.start
+  )
+  marks = []
+  for (kind, value), place in zip(shown.items(), places, strict=True):
+    marks.append(svg.line(x.start, y(value), x.end, y(value), kind))
+    words = "Full" if kind == "target" else "base"
+    marks.append(svg.text(x.end + 5, place + 4, words, class_="tick"))
+  return marks
 
 
 def _drawn(
   line: _Line,
-  number: float,
+  beside: float,
   shapes: Mapping[str, str],
   x: svg.Scale,
   y: svg.Scale,
 ) -> list[Html]:
   colour = names.colour_class(line.method)
   places = [
-    (round(x(100 * budget) + _APART * number, 2), y(mean))
+    (round(x(100 * budget) + _APART * beside, 2), y(mean))
     for budget, mean, _ in line.points
   ]
   marks = []

@@ -112,7 +112,8 @@ def _summary(group: _Group, metric: str) -> dict[str, Any] | None:
 
 def _finite(value: float) -> float | None:
   """None for what there is not: of one seed, or of a run that diverged."""
-  return value if math.isfinite(value) else None
+  # Zero has no sign.
+  return value + 0.0 if math.isfinite(value) else None
 
 
 def _against(
