@@ -134,6 +134,57 @@ class Paper:
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Instructions:
+  """Selections of instructions, and a decoder that is tuned on each.
+
+  Attributes:
+    output: directory of everything.
+    base: the decoder's directory, in Hugging Face's layout.
+    pool: a glob of files that are chosen from.
+    test: a glob of files that models are asked.
+    targets: a glob of files that a selection is for; "" for none.
+    files: a glob of files, to be split into all of these; "" where they are
+      named.
+    task_field: what names a record's task; "" for its file.
+    steps: of each run.
+  """
+
+  output: str
+  base: str
+  pool: str = ""
+  test: str = ""
+  targets: str = ""
+  files: str = ""
+  task_field: str = ""
+  steps: int = 200
+
+  def jobs(
+    self,
+    use: str,
+    *,
+    macros: Mapping[str, str] | None = None,
+    **bindings: object,
+  ) -> list[Job]:
+    """The chain of a use: instruction_tuning, task_specific or continual."""
+    sets = {
+      **{"POOL": self.pool, "TEST": self.test, "TARGETS": self.targets},
+      "FILES": self.files,
+    }
+    return planned(
+      [f"gin/runs/{use}.gin"],
+      {
+        "BASE": self.base,
+        "OUTPUT": self.output,
+        "STEPS": self.steps,
+        **{name: files for name, files in sets.items() if files},
+        **({"TASK_FIELD": (self.task_field,)} if self.task_field else {}),
+        **bindings,
+      },
+      macros or {},
+    )
+
+
 def planned(
   gin_files: Sequence[str],
   bindings: Mapping[str, object],

@@ -28,6 +28,11 @@ ARGUMENTS = {
   "installed_text": [],
   "density_bandwidth": ["--encoder=E"],
   "smoke": ["--corpus=c4/*.jsonl"],
+  "delift_instruction": ["--base=B", "--files=i/*.jsonl", "--task_field=task"],
+  "delift_task": [
+    *("--base=B", "--pool=p/*.jsonl", "--targets=t.jsonl", "--test=e.jsonl"),
+    "--gin.SELECTIT_MODEL=S",
+  ],
 }
 
 
