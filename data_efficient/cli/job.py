@@ -21,7 +21,9 @@ ATTEMPTS = 3
 # What a verb exits with for a mistake of the user's: again changes nothing.
 MISTAKE = 2
 # All other verbs read and write files, in one process.
-_COMPUTING = ("score", "train", "infer", "suite", "utility")
+_COMPUTING = (
+  *("score", "train", "infer", "suite", "utility", "respond", "grade"),
+)
 
 
 class JobError(ValueError):
