@@ -9,16 +9,17 @@ the query and the room for its answer are never touched. Where not all examples
 fit, the farthest are left out; the nearest alone is cut at its end.
 """
 
-import re
-import unicodedata
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from data_efficient.data import instruction_rows, instructions
+from data_efficient.data import (
+  instruction_rows,
+  instruction_splits,
+  instructions,
+)
 from data_efficient.scorers.templates import Instruction
 
 TOO_LONG = "too long"
-_FOLDED = re.compile(r"[\W_]+")
 _BLANK = Instruction("", "")
 
 
@@ -77,11 +78,9 @@ def prompt(
 
 
 def keys(instruction: Instruction) -> tuple[Hashable, Hashable]:
-  """What makes another record a copy: its fingerprint, its folded prompt."""
-  return instructions.fingerprint(instruction), folded(instruction.prompt)
+  """What makes another record a copy: its fingerprint, its prompt but for form.
 
-
-def folded(prompt: str) -> str:
-  """In lower case, each run of white space and punctuation one blank."""
-  text = unicodedata.normalize("NFKC", prompt).casefold()
-  return _FOLDED.sub(" ", text).strip()
+  The latter as `instruction_splits` has it.
+  """
+  prompt = instruction_splits.normalized(instruction.prompt)
+  return instructions.fingerprint(instruction), prompt
