@@ -6,7 +6,6 @@ import dataclasses
 import numpy as np
 import pytest
 import seqio
-import tensorflow as tf
 
 from data_efficient.data import (
   downstream_tasks,
@@ -46,17 +45,6 @@ _LABELS = {"max_value": 4}
 QUESTIONS = [(suite, task) for suite, tasks in ASKED.items() for task in tasks]
 
 
-def _wsc(self, split, **_):
-  """T5's preprocessor looks for the pronoun in the text."""
-  del self, split
-  record = {
-    **{"idx": 0, "label": 1, "text": "Mark told Pete lies about himself ."},
-    **{"span1_index": 0, "span1_text": "Mark"},
-    **{"span2_index": 5, "span2_text": "himself"},
-  }
-  return tf.data.Dataset.from_tensors(record).repeat(4)
-
-
 def _batch(task):
   """Examples of a task, and the batch that the engine makes of them."""
   dataset = seqio.get_mixture_or_task(task).get_dataset(
@@ -90,8 +78,7 @@ def _check(examples, batch, vocabulary):
 
 @pytest.mark.parametrize("name", T5_NAMES)
 def test_a_task_of_t5(name, vocabulary, mocked):
-  settings = {"as_dataset_fn": _wsc} if "_wsc_" in name else {}
-  with mocked(**settings):
+  with mocked():
     task = t5_tasks.task(
       name, split="train[:95%]", vocabulary=vocabulary, data_dir=""
     )
