@@ -9,6 +9,7 @@ import pytest
 from data_efficient import main
 from data_efficient.models import checkpoints, networks
 from tests import networks as small
+from tests.suites import declared
 
 pytest.importorskip(
   "t5.data.mixtures", reason="t5 is not installed: run `make suites`"
@@ -43,7 +44,13 @@ def _run(verb, files, vocabulary, **macros):
   return main.main([verb, "--debug", *words])
 
 
-@pytest.mark.parametrize("name", ["squad", "cnn_dailymail"])
+NAMES = {
+  **{"squad": "SQuAD", "cnn_dailymail": "CNN/DM"},
+  "super_glue": "SuperGLUE",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_network_is_tuned_and_measured(
   name, vocabulary, mocked, checkpoint, tmp_path
 ):
@@ -74,7 +81,23 @@ def test_a_network_is_tuned_and_measured(
     assert done == 0
   report = json.loads((found / "suites.json").read_text())
   assert list(report["validation"]) == steps
-  [rows] = report["results"]["tasks"].values()
-  [row] = rows.values()
-  assert row["questions"] >= 8
-  assert 0 <= row["cut"] <= row["questions"]
+  [[suite, rows]] = report["results"]["tasks"].items()
+  assert suite == NAMES[name]
+  for row in rows.values():
+    assert row["questions"] >= 8
+    assert 0 <= row["cut"] <= row["questions"]
+  [benchmark] = declared.suites(f"gin/runs/suite_{name}.gin", vocabulary)
+  assert set(rows) == {n for row in benchmark.tasks.values() for n in row}
+  # The mean of its tasks, each the mean of its metrics.
+  values = [_figure(row, benchmark.averaged) for row in rows.values()]
+  found = report["results"]["averages"][suite]["value"]
+  assert found == pytest.approx(sum(values) / len(values))
+
+
+def _figure(row, averaged):
+  metrics = {
+    name: metric["value"]
+    for name, metric in row.items()
+    if isinstance(metric, dict) and (name in averaged or not averaged)
+  }
+  return sum(metrics.values()) / len(metrics)
