@@ -4,17 +4,28 @@
 import json
 import signal
 
+import jax
 import numpy as np
+import pytest
 
-from data_efficient.models import checkpoints
+from data_efficient.models import checkpoints, networks
 from data_efficient.training import metrics
-from tests.training import slow_runs
+from tests.training import fakes, slow_runs
 
 
-def test_a_terminated_run_goes_on_to_the_same_bytes(tmp_path_factory, tmp_path):
-  whole = slow_runs.whole(tmp_path_factory.mktemp("whole"))
+@pytest.mark.parametrize("trained", ["parameters", "adapter"])
+def test_a_terminated_run_goes_on_to_the_same_bytes(
+  trained, tmp_path_factory, tmp_path
+):
+  base = None
+  if trained == "adapter":
+    base = str(tmp_path_factory.mktemp("base") / "checkpoint")
+    checkpoints.save_parameters(
+      base, networks.init_parameters(fakes.CONFIG, jax.random.key(7))
+    )
+  whole = slow_runs.whole(tmp_path_factory.mktemp("whole"), base)
   directory = str(tmp_path)
-  process = slow_runs.start(directory, seconds=0.2)
+  process = slow_runs.start(directory, seconds=0.2, base=base)
   slow_runs.wait_for_step(directory, 7, process)
   process.send_signal(signal.SIGTERM)
   slow_runs.finish(process, code=143)
@@ -24,7 +35,7 @@ def test_a_terminated_run_goes_on_to_the_same_bytes(tmp_path_factory, tmp_path):
   assert spent > 7 * 0.2
   before = metrics.read(directory)
 
-  slow_runs.finish(slow_runs.start(directory))
+  slow_runs.finish(slow_runs.start(directory, base=base))
   assert slow_runs.rows(directory) == slow_runs.rows(whole)
   for ours, theirs in zip(
     slow_runs.parameters(directory), slow_runs.parameters(whole), strict=True

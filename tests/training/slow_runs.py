@@ -17,10 +17,13 @@ SCRIPT = pathlib.Path(train_slowly.__file__)
 ENGINE = local.Local(model_parallel=1, microbatches=1, log_period=1)
 
 
-def start(directory, *, model_parallel=1, seconds=0.0, **environment):
+def start(
+  directory, *, model_parallel=1, seconds=0.0, base=None, **environment
+):
   root = SCRIPT.parents[2]
+  arguments = [directory, str(model_parallel), str(seconds)]
   return subprocess.Popen(
-    [sys.executable, SCRIPT, directory, str(model_parallel), str(seconds)],
+    [sys.executable, SCRIPT, *arguments, *([base] if base else [])],
     env=os.environ
     | {"PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
     | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
@@ -58,7 +61,7 @@ def parameters(directory):
   )
 
 
-def whole(directory):
+def whole(directory, base=None):
   """Twenty steps without a pause, in this process."""
-  ENGINE.train(train_slowly.run(str(directory)))
+  ENGINE.train(train_slowly.run(str(directory), base))
   return str(directory)
