@@ -3,13 +3,18 @@
 
 import json
 import random
+import time
 
 import pytest
 
 from data_efficient import gin_config, main
 from data_efficient.cli import quickstart
 from data_efficient.data import selections
+from data_efficient.evaluation import page
+from data_efficient.evaluation import results as result_files
+from data_efficient.evaluation.tuning import outcomes, report
 from tests import decoders
+from tests.evaluation import tuned, tuning_test
 
 WORDS = "red blue green cat dog sun moon tree".split()
 _EMBEDDER = """
@@ -74,11 +79,15 @@ def root(tmp_path_factory):
   return root
 
 
+def _run(root, use, **bindings):
+  for job in _jobs(root, use, **bindings):
+    assert main.main(job.words()) == 0, job.command()
+  return root / use
+
+
 @pytest.fixture(scope="module")
 def experiment(root):
-  for job in _jobs(root, "instruction_tuning", UTILITY_TARGETS=20):
-    assert main.main(job.words()) == 0, job.command()
-  return root / "instruction_tuning"
+  return _run(root, "instruction_tuning", UTILITY_TARGETS=20)
 
 
 def test_from_files_to_figures(experiment):
@@ -116,3 +125,47 @@ def test_the_page_names_every_method(experiment):
   assert (experiment / "quality.svg").read_text().startswith("<svg")
   for name in ("report.md", "report.tex"):
     assert "DELIFT" in (experiment / name).read_text()
+
+
+@pytest.mark.parametrize(
+  "use, methods, sets",
+  [
+    (
+      "task_specific",
+      "delift_fl2mi delift_flmi delift_fl1mi less",
+      {"TARGETS": "targets.jsonl", "LESS_RECORDS": 0.2},
+    ),
+    ("continual", "delift_flcg", {"KNOWN": "known.jsonl"}),
+  ],
+  ids=["task_specific", "continual"],
+)
+def test_the_other_uses(root, use, methods, sets):
+  sets = {
+    name: str(root / value) if isinstance(value, str) else value
+    for name, value in sets.items()
+  }
+  made = _run(root, use, METHODS=methods, USES=(), **sets)
+  results = json.loads((made / "results.json").read_text())
+  rows = {row["method"]: row for row in results["rows"]}
+  assert set(rows) == {"full", "random", *methods.split()}
+  assert all(row["metrics"]["watched_loss"]["mean"] for row in rows.values())
+  assert results["left_out"] == []
+
+
+def test_five_hundred_runs_are_reported_within_a_minute(tmp_path):
+  made = tuned.Experiment(tmp_path)
+  for seed in range(50):
+    for number in range(10):
+      method = "random" if number == 0 else f"method_{number}"
+      name = made.select(
+        method, 0.4, seed, (number, (number + 1 + seed % 9) % 10)
+      )
+      made.run(name, 2.0 + 0.01 * number)
+      made.respond("tuned", name, loss=2.0, exact=0.5)
+  began = time.monotonic()
+  assert len(outcomes.read(tmp_path, None).outcomes) == 500
+  found = tuning_test._results(made)
+  result_files.write(tmp_path / "results.json", found)
+  read = json.loads((tmp_path / "results.json").read_text())
+  page.write(report.composed(read))
+  assert time.monotonic() - began < 60
