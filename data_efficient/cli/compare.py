@@ -12,8 +12,8 @@ import numpy as np
 from data_efficient.cli import cost
 from data_efficient.data import (
   artifacts,
+  instruction_overlap,
   instruction_pools,
-  instruction_splits,
   instructions,
   score_sets,
   utility_kernels,
@@ -91,7 +91,9 @@ def _pool(
   records = corpus.corpus.records
   folded: dict[str, int] = {}
   prompts = [
-    folded.setdefault(instruction_splits.normalized(record.prompt), len(folded))
+    folded.setdefault(
+      instruction_overlap.normalized(record.prompt), len(folded)
+    )
     for record in records
   ]
   tokens = np.full(starts[-1], np.nan)

@@ -5,7 +5,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from data_efficient import processes
-from data_efficient.data import instruction_splits, instructions
+from data_efficient.data import (
+  instruction_overlap,
+  instruction_splits,
+  instructions,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ def split(
   processes.join()
   if isinstance(sets, Brought):
     found = {name: each for name, each in sets.sets.items() if each is not None}
-    instruction_splits.check(found)
+    instruction_overlap.check(found)
     sizes = {name: len(each.records) for name, each in found.items()}
     print(f"no two sets have a record or a prompt in common: {_said(sizes)}")
     return

@@ -13,8 +13,8 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from data_efficient.data import (
+  instruction_overlap,
   instruction_rows,
-  instruction_splits,
   instructions,
 )
 from data_efficient.scorers.templates import Instruction
@@ -80,7 +80,7 @@ def prompt(
 def keys(instruction: Instruction) -> tuple[Hashable, Hashable]:
   """What makes another record a copy: its fingerprint, its prompt but for form.
 
-  The latter as `instruction_splits` has it.
+  The latter as `instruction_overlap` has it.
   """
-  prompt = instruction_splits.normalized(instruction.prompt)
+  prompt = instruction_overlap.normalized(instruction.prompt)
   return instructions.fingerprint(instruction), prompt

@@ -12,17 +12,17 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import seqio
-import tensorflow as tf
 
 from data_efficient import processes
 from data_efficient.data import (
   context_rows,
   corpora,
+  instruction_overlap,
   instruction_rows,
   instructions,
   row_mixtures,
+  row_source,
   tasks,
   token_ids,
 )
@@ -34,7 +34,6 @@ from data_efficient.models import (
 )
 from data_efficient.scorers import templates
 
-_FEATURES = ("inputs", "targets")
 IN_CONTEXT_LABEL = "{}_in_context"
 
 
@@ -135,6 +134,7 @@ class InstructionFiles:
     encoder = self._encoder(vocabulary)
     made = {}
     for label, records in self.watched.items():
+      self._tell_shared(label, records)
       found = self._read(records, encoder, label)
       alone = instruction_rows.Alone(found)
       made[label] = self._finite(vocabulary, alone, alone.at)
@@ -155,6 +155,18 @@ class InstructionFiles:
       "example_tokens": self.example_tokens,
       "separator": self.separator,
     }
+
+  def _tell_shared(
+    self, label: str, records: instructions.Instructions
+  ) -> None:
+    """Says how many watched records are trained on."""
+    found = instruction_overlap.shared(records, self.pool)
+    if found and processes.is_first():
+      print(
+        f"{len(found):,} of {len(records.records):,} records of {label} have"
+        " the prompt of one in the pool: what is watched is not new to the"
+        " network; gin/runs/split.gin makes sets that share none"
+      )
 
   @property
   def _decoder_only(self) -> bool:
@@ -247,69 +259,8 @@ class InstructionFiles:
     name = f"instruction_files_{len(seqio.TaskRegistry.names())}"
     seqio.TaskRegistry.add(
       name,
-      source=_Source(reader, count),
-      output_features={name: feature for name in _FEATURES},
+      source=row_source.RowSource(reader, count),
+      output_features={name: feature for name in row_source.FEATURES},
       shuffle_buffer_size=None,
     )
     return name
-
-
-class _Source(seqio.DataSource):
-  """Rows by their numbers; a share of them is every n-th.
-
-  Args:
-    reader: (shuffle, seed) -> (number, seed) -> row.
-    count: rows; None: without end.
-  """
-
-  def __init__(self, reader: Callable[..., Any], count: int | None):
-    super().__init__(
-      splits=("train",),
-      caching_permitted=False,
-      performs_internal_shuffling=True,
-    )
-    self._reader, self._count = reader, count
-
-  @property
-  def supports_arbitrary_sharding(self) -> bool:
-    """True: a share may be any part of the rows."""
-    return True
-
-  def list_shards(self, split: str) -> list[str]:
-    """One name: shares are of rows, not of files."""
-    return [split]
-
-  def get_dataset(
-    self,
-    split: str = "train",
-    shuffle: bool = True,
-    seed: int | None = None,
-    shard_info: seqio.ShardInfo | None = None,
-    **unused,
-  ) -> tf.data.Dataset:
-    """Examples {"inputs", "targets"}, int32."""
-    del split, unused
-    seed = 0 if seed is None else seed
-    read = self._reader(shuffle, seed)
-    index, shares = 0, 1
-    if shard_info:
-      index, shares = shard_info.index, shard_info.num_shards
-    last = tf.int64.max if self._count is None else self._count
-
-    def row(number: np.integer) -> tuple[np.ndarray, ...]:
-      return tuple(read(int(number), seed))
-
-    def example(number: tf.Tensor) -> dict[str, tf.Tensor]:
-      found = tf.numpy_function(row, [number], [tf.int32, tf.int32])
-      return {
-        name: tf.ensure_shape(ids, [None])
-        for name, ids in zip(_FEATURES, found, strict=True)
-      }
-
-    numbers = tf.data.Dataset.range(index, last, shares)
-    # Reading has no state of its own that a checkpoint would have to hold.
-    options = tf.data.Options()
-    options.experimental_external_state_policy = (
-      tf.data.experimental.ExternalStatePolicy.IGNORE
-    )
-    return numbers.map(example).with_options(options)

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pool, targets, test and what else, of instructions: none shares a prompt.
 
-Records are one and the same where prompt and response are (their 64-bit
-fingerprint), and where their prompts are but for case, punctuation and white
-space. What is the same stays on one side, as does a group that a field names:
-a task, a paragraph. DELIFT's public code draws its splits record by record,
-from data that has many of them twice (arXiv 2411.04425).
+What is the same (`instruction_overlap`) stays on one side, as does a group that
+a field names: a task, a paragraph. DELIFT's public code (arXiv 2411.04425)
+draws its splits record by record, from data that has many of them twice.
 """
 
 import collections
@@ -18,123 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
-from data_efficient.data import artifacts, file_corpus, instructions
+from data_efficient.data import (
+  artifacts,
+  file_corpus,
+  instruction_overlap,
+  instructions,
+)
 
 KIND = "instruction_splits"
-POOL, TARGETS = "pool", "targets"
-_FOLDED = re.compile(r"[\W_]+")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_NAMED = 3  # overlapping records that a message names
-_SHOWN = 40  # characters of their prompts
-
-
-class SplitError(ValueError):
-  """Sets that overlap, or that cannot be made; says what to do."""
-
-
-class Shared(NamedTuple):
-  """A record of one set that another set has, too.
-
-  Attributes:
-    number: in the first set.
-    other: in the second.
-    whole: whether the responses are the same, too.
-  """
-
-  number: int
-  other: int
-  whole: bool
-
-
-def normalized(prompt: str) -> str:
-  """A prompt in lower case, its punctuation and white space as single spaces.
-
-  One of punctuation alone stays what it is.
-  """
-  return _FOLDED.sub(" ", prompt.casefold()).strip() or prompt
-
-
-def shared(
-  first: instructions.Instructions, second: instructions.Instructions
-) -> list[Shared]:
-  """Records of one set that are in another, each with its first copy there."""
-  whole, prompts = {}, {}
-  for number, record in enumerate(second.records):
-    whole.setdefault(instructions.fingerprint(record), number)
-    prompts.setdefault(_prompt_key(record.prompt), number)
-  found = []
-  for number, record in enumerate(first.records):
-    key = instructions.fingerprint(record)
-    other = whole.get(key, prompts.get(_prompt_key(record.prompt)))
-    if other is not None:
-      found.append(Shared(number, other, key in whole))
-  return found
-
-
-def check(sets: Mapping[str, instructions.Instructions]) -> None:
-  """Refuses sets of which two have a record or a prompt in common.
-
-  Args:
-    sets: name -> records. With "targets" the pool must have several tasks.
-
-  Raises:
-    SplitError: names the sets, how many records they share and the first of
-      them, and what to do.
-    CorpusError: a file that is missing or damaged.
-  """
-  names = list(sets)
-  for place, name in enumerate(names):
-    for other in names[:place]:
-      if found := shared(sets[name], sets[other]):
-        raise SplitError(_message(name, other, sets, found))
-  if TARGETS in sets and POOL in sets:
-    check_tasks(sets[POOL].tasks)
-
-
-def check_tasks(tasks: Sequence[str]) -> None:
-  """Refuses a pool of one task, where a selection is for some tasks.
-
-  Raises:
-    SplitError: there is one.
-  """
-  if len(set(tasks)) < 2:
-    raise SplitError(
-      f"the pool has one task ({tasks[0]!r}), from which nothing can be chosen"
-      " for the targets' task: name the field that tells tasks apart as"
-      " TASK_FIELD, bring records of other tasks, or select without targets"
-      " (gin/runs/instruction_tuning.gin)"
-    )
-
-
-def _message(
-  name: str,
-  other: str,
-  sets: Mapping[str, instructions.Instructions],
-  found: Sequence[Shared],
-) -> str:
-  whole = sum(each.whole for each in found)
-  first, second = sets[name], sets[other]
-  lines = [
-    f"{_place(first, each.number)} is {_place(second, each.other)}"
-    f" ({first.records[each.number].prompt[:_SHOWN]!r})"
-    for each in found[:_NAMED]
-  ]
-  return (
-    f"{len(found):,} of {len(first.records):,} records of {name!r} are in"
-    f" {other!r}, too: {whole:,} whole, {len(found) - whole:,} with another"
-    " response to the same prompt (but for case, punctuation and white space)."
-    f" {'; '.join(lines)}{' …' * (len(found) > _NAMED)}. Leave them out of one,"
-    " or have gin/runs/split.gin split all files anew"
-  )
-
-
-def _place(records: instructions.Instructions, number: int) -> str:
-  file, row = records.places[number]
-  return f"{file}, row {row}"
-
-
-def _prompt_key(prompt: str) -> int:
-  return xxhash.xxh3_64_intdigest(normalized(prompt).encode("utf-8"))
 
 
 class Made(NamedTuple):
@@ -172,12 +62,12 @@ class Shares:
     total = sum(self.shares.values())
     positive = all(share > 0 for share in self.shares.values())
     if len(self.shares) < 2 or not positive or abs(total - 1) > 1e-6:
-      raise SplitError(
+      raise instruction_overlap.SplitError(
         f"SHARES = {dict(self.shares)}: expected two sets or more, with shares"
         f" above 0 that sum to 1, not {total:g}"
       )
     if wrong := [name for name in self.shares if not _NAME.fullmatch(name)]:
-      raise SplitError(
+      raise instruction_overlap.SplitError(
         f"the set {wrong[0]!r}: a name is of lower-case letters, digits and _"
       )
 
@@ -214,15 +104,17 @@ class Shares:
   def _write(self, writer: artifacts.Writer) -> None:
     records = self.files.records
     whole = [instructions.fingerprint(record) for record in records]
-    prompts = [_prompt_key(record.prompt) for record in records]
+    prompts = [
+      instruction_overlap.prompt_key(record.prompt) for record in records
+    ]
     rows, places = list(self._rows()), self.files.places
     groups = [self._group(fields) for fields in rows]
     bundles = _bundles(whole, prompts, groups)
     sets = self._assigned(bundles, prompts)
     pool = np.flatnonzero(sets == 0)
-    if TARGETS in self.shares and next(iter(self.shares)) == POOL:
+    if self._for_targets:
       tasks = self.files.tasks
-      check_tasks([tasks[number] for number in pool])
+      instruction_overlap.check_tasks([tasks[number] for number in pool])
     counts = {}
     for number, name in enumerate(self.shares):
       kept = np.flatnonzero(sets == number)
@@ -246,6 +138,14 @@ class Shares:
         for number, name in enumerate(self.shares)
         if number
       },
+    )
+
+  @property
+  def _for_targets(self) -> bool:
+    """Whether something is to be chosen for the task of targets."""
+    first = next(iter(self.shares))
+    return first == instruction_overlap.POOL and (
+      instruction_overlap.TARGETS in self.shares
     )
 
   def _rows(self) -> Iterator[dict[str, Any]]:
@@ -302,7 +202,7 @@ class Shares:
     )
     for number, name in enumerate(self.shares):
       if number not in found:
-        raise SplitError(
+        raise instruction_overlap.SplitError(
           f"no record is left for {name!r}: {len(names):,} bundles of records"
           f" stay together in {len(bundles):,}; bring more, raise its share, or"
           " name another GROUP_FIELD"

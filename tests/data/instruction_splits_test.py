@@ -11,6 +11,7 @@ import pytest
 from data_efficient import main
 from data_efficient.data import (
   artifacts,
+  instruction_overlap,
   instruction_splits,
   instructions,
 )
@@ -105,7 +106,7 @@ def test_no_two_sets_share_a_prompt_and_nothing_is_lost(files, tmp_path):
     assert abs(len(sets[name]) - share * len(ROWS)) <= 2
   # Record by record, some copies of the 30 pairs would have been torn apart.
   assert sum(summary["drawn_record_by_record"].values()) > 0
-  instruction_splits.check(
+  instruction_overlap.check(
     {name: _instructions(tmp_path / f"sets/{name}.jsonl") for name in SHARES}
     | {"pool": _instructions(tmp_path / "sets/pool.jsonl")}
   )
@@ -154,19 +155,19 @@ def test_sets_that_overlap_are_refused_by_their_first_records(tmp_path):
   ]
   test = _write(tmp_path / "test.jsonl", shared)
   sets = {"pool": _instructions(pool), "test": _instructions(test)}
-  with pytest.raises(instruction_splits.SplitError) as raised:
-    instruction_splits.check(sets)
+  with pytest.raises(instruction_overlap.SplitError) as raised:
+    instruction_overlap.check(sets)
   message = str(raised.value)
   assert "3 of 4 records of 'test' are in 'pool', too: 2 whole, 1" in message
   assert "test.jsonl, row 1 is pool.jsonl, row 3 ('say 3!')" in message
   assert "gin/runs/split.gin" in message
   _write(test, shared[:1])
-  instruction_splits.check({**sets, "test": _instructions(test)})
+  instruction_overlap.check({**sets, "test": _instructions(test)})
 
 
 def test_targets_need_a_pool_of_several_tasks(files, tmp_path):
   rows = [row for row in ROWS if "kind" not in row]
-  with pytest.raises(instruction_splits.SplitError, match="TASK_FIELD"):
+  with pytest.raises(instruction_overlap.SplitError, match="TASK_FIELD"):
     _shares(_write(files, rows)).make(tmp_path / "sets")
   without = {"pool": 0.8, "test": 0.2}
   _shares(files, shares=without).make(tmp_path / "without")
@@ -185,7 +186,7 @@ def test_targets_need_a_pool_of_several_tasks(files, tmp_path):
   ],
 )
 def test_shares_that_cannot_be(files, tmp_path, changes, message):
-  with pytest.raises(instruction_splits.SplitError, match=message):
+  with pytest.raises(instruction_overlap.SplitError, match=message):
     _shares(files, **changes).make(tmp_path / "sets")
 
 
@@ -200,7 +201,7 @@ def test_shares_that_cannot_be(files, tmp_path, changes, message):
   ],
 )
 def test_prompts_that_are_the_same(one, other, same):
-  normalized = instruction_splits.normalized
+  normalized = instruction_overlap.normalized
   assert (normalized(one) == normalized(other)) is same
 
 

@@ -134,7 +134,9 @@ EXPECTED = [
 def test_batches_are_the_same_rows_as_lists(files, capsys):
   run = _run(_tasks(files), batch_size=4)
   said = "2 of 6 records of the pool are left out: 1 empty response, 1 too long"
-  assert said in capsys.readouterr().out
+  found = capsys.readouterr().out
+  assert said in found
+  assert "6 of 6 records of test have the prompt of one in the pool" in found
   [batch] = batches.evaluation(run)["test"]
   order = instruction_rows.order(4, seed=0, epoch=0)
   fed, predicted, weights = _listed([EXPECTED[place] for place in order])
