@@ -2,8 +2,8 @@
 """Pool, targets, test and what else, of instructions: none shares a prompt.
 
 What is the same (`instruction_overlap`) stays on one side, as does a group that
-a field names: a task, a paragraph. DELIFT's public code (arXiv 2411.04425)
-draws its splits record by record, from data that has many of them twice.
+a field names: a task, a paragraph. (In DELIFT's public code, arXiv 2411.04425,
+models are evaluated on the records that are chosen from.)
 """
 
 import collections
