@@ -49,7 +49,7 @@ def over_scale(
 
 def base(probabilities: Float[np.ndarray, "*n k"]) -> Int[np.ndarray, "*n"]:
   """b: the likeliest rating, from 1 to K."""
-  return probabilities.argmax(axis=-1) + 1
+  return np.asarray(probabilities.argmax(axis=-1) + 1)
 
 
 def token_level(
@@ -58,14 +58,16 @@ def token_level(
   """S_t of each rating prompt, in [0, K]."""
   highest = probabilities.max(axis=-1, keepdims=True)
   distance = np.abs(highest - probabilities).sum(axis=-1)
-  return base(probabilities) * distance / (probabilities.shape[-1] - 1)
+  return np.asarray(
+    base(probabilities) * distance / (probabilities.shape[-1] - 1)
+  )
 
 
 def sentence_level(
   tokens: Float[np.ndarray, "*n p"], *, alpha: float
 ) -> Float[np.ndarray, "*n"]:
   """S_s, of S_t by rating prompt."""
-  return tokens.mean(axis=-1) / (1 + alpha * tokens.std(axis=-1))
+  return np.asarray(tokens.mean(axis=-1) / (1 + alpha * tokens.std(axis=-1)))
 
 
 def model_level(
@@ -77,4 +79,4 @@ def model_level(
     sentences: S_s.
     parameters: how many each model has, at least 1.
   """
-  return sentences @ (parameters / parameters.sum())
+  return np.asarray(sentences @ (parameters / parameters.sum()))

@@ -33,7 +33,7 @@ def test_the_case_worked_by_hand():
   assert sentence == pytest.approx(SENTENCE)
   # A second model of thrice the parameters says 1: (2 / 1.1 + 3) / 4.
   both = self_reflection.model_level(
-    np.array([sentence, 1.0]), np.array([10, 30])
+    np.array([float(sentence), 1.0]), np.array([10, 30])
   )
   assert both == pytest.approx((SENTENCE + 3) / 4)
 
