@@ -2,7 +2,6 @@
 """Runs that train an adapter: their steps, their checkpoints, their base."""
 
 import dataclasses
-import functools
 import json
 import pathlib
 import shutil
@@ -10,10 +9,8 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from data_efficient.kernels import likelihood
 from data_efficient.models import (
   adapter_files,
   adapters,
@@ -22,16 +19,14 @@ from data_efficient.models import (
 )
 from data_efficient.models.parameter_trees import CheckpointError
 from data_efficient.training import (
-  batches,
   finetuning,
   local,
   metrics,
   optimizers,
-  step,
 )
 from data_efficient.training.run import RunError
 from data_efficient.training.t5x import T5X, T5XError
-from tests.networks import FULL, llama
+from tests.networks import llama
 from tests.training import fakes
 
 ENGINE = local.Local(model_parallel=1, microbatches=1, log_period=1)
@@ -76,74 +71,6 @@ def _adapter(run):
   return checkpoints.ocp.StandardCheckpointer().restore(item)["parameters"]
 
 
-@pytest.mark.parametrize("kind", ["t5", "decoder"])
-def test_a_step_is_that_of_the_slow_twin(kind):
-  """W + s A B made anew, JAX's gradient of A and B, Optax by hand."""
-  network, lora = fakes.CONFIG, dataclasses.replace(LORA, dropout_rate=0.0)
-  if kind == "decoder":
-    network = llama(vocab_size=384, layers=(FULL,), tied_head=False)
-  rng = np.random.default_rng(0)
-  tokens = rng.integers(1, 300, (4, 9))
-  batch = {
-    "encoder_input_tokens": tokens,
-    "decoder_input_tokens": tokens[:, :-1],
-    "decoder_target_tokens": tokens[:, 1:],
-    "decoder_loss_weights": rng.integers(0, 2, (4, 8)),
-  }
-  parameters = networks.init_parameters(network, jax.random.key(1))
-  optimizer = ADAMW(optimizers.constant(learning_rate=0.01))
-  state = step.initial_state(network, optimizer, jax.random.key(0), lora)
-  train = jax.jit(
-    functools.partial(
-      step.train_step,
-      **{"network": network, "optimizer": optimizer, "lora": lora},
-      **{"z_loss": 0.0, "seed": 0},
-    )
-  )
-
-  @jax.grad
-  def gradient(adapter):
-    merged = jax.tree.map(lambda leaf: leaf, parameters)
-    for path, ab in _modules(adapter):
-      module = functools.reduce(lambda tree, name: tree[name], path, merged)
-      module["kernel"] += 8.0 / 2 * ab["a"] @ ab["b"]
-    logits = networks.logits(network, merged, batch, dropout=None)
-    losses = optax.softmax_cross_entropy_with_integer_labels(
-      logits, batch["decoder_target_tokens"]
-    )
-    weights = batch["decoder_loss_weights"]
-    return (losses * weights).sum() / weights.sum()
-
-  twin = optax.chain(
-    optax.scale_by_adam(b1=0.9, b2=0.99),
-    optax.add_decayed_weights(0.1),
-    optax.scale(-0.01),
-  )
-
-  @jax.jit
-  def by_hand(adapter, moments):
-    updates, moments = twin.update(gradient(adapter), moments, adapter)
-    return optax.apply_updates(adapter, updates), moments
-
-  expected, moments = state.parameters, twin.init(state.parameters)
-  for _ in range(3):
-    state, _ = train(state, batch, parameters)
-    expected, moments = by_hand(expected, moments)
-  pairs = map(jax.tree.leaves, (state.parameters, expected))
-  for found, leaf in zip(*pairs, strict=True):
-    # Adam divides by the gradient's size: of tiny ones the sign may differ.
-    assert np.mean(np.abs(found - leaf) > 1e-4) < 0.01
-  assert not np.allclose(leaf, 0.0)
-
-
-def _modules(adapter, path=()):
-  if "a" in adapter:
-    yield path, adapter
-    return
-  for name, below in adapter.items():
-    yield from _modules(below, (*path, name))
-
-
 def test_a_run_leaves_its_adapter_alone_and_says_of_what(trained, base):
   record = json.loads(
     pathlib.Path(trained.directory, "adapter.json").read_text()
@@ -161,18 +88,6 @@ def test_a_run_leaves_its_adapter_alone_and_says_of_what(trained, base):
     row["loss"] for row in metrics.read(trained.directory) if "hq" in str(row)
   ]
   assert losses[-1] < losses[0]
-
-
-def test_the_first_evaluation_is_that_of_the_base(trained, base):
-  sums = jax.jit(
-    functools.partial(step.evaluation_step, network=trained.network)
-  )
-  total = likelihood.empty()
-  for batch in batches.evaluation(trained)["hq"]:
-    total = likelihood.merge(total, sums(base[1], batch))
-  row = next(r for r in metrics.read(trained.directory) if "evaluation" in r)
-  expected = float(likelihood.means(total).loss)
-  assert row["loss"] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("below", ["", "checkpoints", "checkpoints/4"])
