@@ -117,6 +117,23 @@ def test_examples_are_of_the_task_and_have_other_prompts():
   assert seen == {"aa", "aaa"}
 
 
+def test_each_task_has_its_own_examples():
+  records = [Instruction(c * 2, c) for c in "abcXYZ"]
+  encoder = _encoder(inputs=40)
+  rows = context_rows.InContext(
+    records,
+    ["x"] * 3 + ["y"] * 3,
+    instruction_rows.read(records, encoder, label="test"),
+    encoder,
+    context_rows.Shots((2,), 8, "/"),
+    label="test",
+  )
+  for number in range(6):
+    shown, query = _texts(rows.draw(number, seed=0))[0].split("<")
+    assert query.isupper() == shown.isupper()
+    assert shown.count("[") == 2
+
+
 def test_as_many_examples_as_fit_and_as_asked():
   records = [Instruction(c * 2, c) for c in "abcdefgh"]
   for inputs, most in ((26, 3), (25, 2), (18, 1)):
