@@ -3,7 +3,7 @@
 
 Along training (`measures.read`): the loss on the answers that are watched. Of
 responses (responses.json): ROUGE, embedding similarity, exact accuracy, and the
-loss of the references. Of a judge: its grade.
+loss of the references.
 """
 
 from typing import NamedTuple
@@ -47,6 +47,5 @@ METRICS = {
   "rougeL": _higher("ROUGE-L"),
   "similarity": _higher("Embedding similarity"),
   "exact": _higher("Exact accuracy"),
-  "grade": _higher("Judge's grade"),
   "watched_accuracy": _higher("Token accuracy"),
 }
