@@ -23,6 +23,7 @@ from data_efficient.evaluation.tuning import (
   helpers,
   outcomes,
   results,
+  same_task,
   selected,
 )
 from data_efficient.evaluation.tuning.kept import Kept
@@ -72,6 +73,7 @@ def compare(
     stages=_seconds(root, stages),
     selecting=_selecting(found.kept),
     selected=selected.describe(pool, chosen),
+    same_task=_same_task(corpus.corpus, helped) if helped else None,
     helped=_helped(corpus.corpus, helped, found.kept) if helped else [],
     facts=_facts(corpus, found),
     command=command,
@@ -191,6 +193,21 @@ def _helped(
     ]
     rows.append({"target": described(0, each.target), "by": by})
   return rows
+
+
+def _same_task(
+  records: instructions.Instructions, directory: str
+) -> dict[str, Any] | None:
+  """Whether examples of the own task help more; None without tasks."""
+  kernel = utility_kernels.UtilityKernel.open(directory)
+  own = _places(records)
+
+  def tasks(axis: utility_kernels.Axis) -> list[str | None]:
+    places = zip(axis.files, axis.positions.tolist(), strict=True)
+    numbers = [own.get(place) for place in places]
+    return [None if n is None else records.tasks[n] for n in numbers]
+
+  return same_task.of(kernel, tasks(kernel.targets), tasks(kernel.examples))
 
 
 def _places(records: instructions.Instructions) -> dict[tuple[str, int], int]:

@@ -109,8 +109,10 @@ def test_results_and_page_come_from_files(pool, tmp_path, capsys):
   assert first["by"][0]["utility"] == pytest.approx(0.08)
   assert second["by"][0]["prompt"] == "b.jsonl 2?"
   assert second["by"][0]["utility"] == pytest.approx(-0.01)
+  assert results["same_task"]["targets"] == 10
   report = ["report", f"--gin.EXPERIMENT={root}", "--gin.CORPUS=None"]
   assert main.main(report) == 0
+  assert "own task have a mean utility" in (root / "report.md").read_text()
   assert "DELIFT" in (root / "index.html").read_text()
   assert (root / "quality.svg").exists()
 

@@ -212,6 +212,7 @@ def _results(experiment):
     },
     selecting={"full": 1.0, "random": 1.0, "delift": 1.0, "less": 1.0},
     selected=selected.describe(POOL, chosen),
+    same_task=None,
     helped=[
       {
         "target": {

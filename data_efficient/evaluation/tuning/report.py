@@ -21,7 +21,8 @@ from data_efficient.evaluation.tuning import curves, sentences, tables
 TITLE = "What selecting instructions bought"
 _NEEDED = (
   *("metrics", "main", "base", "rows", "outcomes", "cost", "stages"),
-  *("selected", "helped", "facts", "left_out", "command", "commit"),
+  *("selected", "same_task", "helped", "facts", "left_out", "command"),
+  "commit",
 )
 # More verdicts than this are folded.
 _VERDICTS = 18
@@ -147,7 +148,7 @@ def _helped(results: Mapping) -> Section | None:
     "2411.04425). Texts are trimmed; characters that cannot be seen are shown "
     "by their code."
   )
-  blocks: list = [Paragraph(words, soft=True)]
+  blocks: list = [Paragraph(words, soft=True), *_same_task(results)]
   for number, each in enumerate(found, 1):
     target, own = each["target"], []
     if target:
@@ -162,6 +163,30 @@ def _helped(results: Mapping) -> Section | None:
     task = target["task"] if target else "a record of other files"
     blocks.append(Folded(f"{number}. {task}", own))
   return Section("What helps a chosen record most", blocks, key="helped")
+
+
+def _same_task(results: Mapping) -> list[Paragraph]:
+  found = results["same_task"]
+  if found is None:
+    return []
+
+  def said(name: str) -> str:
+    value, interval = found[name]["value"], found[name]["interval"]
+    words = signed(value, 4)
+    if interval:
+      words += f" ({signed(interval[0], 4)} to {signed(interval[1], 4)})"
+    return words
+
+  return [
+    Paragraph(
+      f"Examples of a record's own task have a mean utility of {said('same')}, "
+      f"those of other tasks {said('other')}: a difference of "
+      f"{said('difference')}, with 95% intervals over {found['targets']:,} "
+      f"records; {found['helped']:.0%} are helped more by their own task. "
+      "Where the difference is not above 0, the model cannot use examples, and "
+      "utilities say nothing."
+    )
+  ]
 
 
 def _where(record: Mapping) -> str:

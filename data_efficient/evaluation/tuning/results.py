@@ -17,6 +17,7 @@
        "median_tokens", "duplicates", "tasks": {task: share}}, "tasks": how
        many, "rows": [the same by method and budget], "overlap": [{"budget",
        "methods", "jaccard"}]},
+     "same_task": of `same_task.of`, or null,
      "helped": [{"target": record, "by": [record with "utility"]}], a record
        being {"task", "prompt", "response", "chosen_by": [method]},
      "facts": {…}, "left_out": [{"directory", "reason"}], "command", "commit"}
@@ -42,6 +43,7 @@ def assemble(
   stages: Mapping[str, Mapping[str, float | None]],
   selecting: Mapping[str, float | None],
   selected: Mapping[str, Any],
+  same_task: Mapping[str, Any] | None,
   helped: Sequence[Mapping[str, Any]],
   facts: Mapping[str, Any],
   command: str,
@@ -54,6 +56,7 @@ def assemble(
     stages: method -> stage -> seconds; None where nobody measured.
     selecting: method -> mean seconds of the verb `select`.
     selected: of `selected.describe`.
+    same_task: of `same_task.of`; None: not known.
     helped: records, and what helps them most.
     facts: of pool, test and base, for the last section.
     command: what reproduces it.
@@ -81,6 +84,7 @@ def assemble(
       for stage, seconds in own.items()
     },
     "selected": selected,
+    "same_task": same_task,
     "helped": list(helped),
     "facts": facts,
     "left_out": [entry._asdict() for entry in found.left_out],
