@@ -27,9 +27,10 @@ from tests.models import encoders
 
 # What samplers are made of, and the full data.
 PARTS = {"full", "inverse_propensity", "recipe", "resampling", "top"}
+PARTS |= {"budget_examples", "budget_tokens", "sample"}
 # Of gin/runs/select_utility.gin and select_embeddings.gin: they choose examples
 # for fine-tuning, a set at once and not by scores.
-OF_EXAMPLES = ("delift", "cover")
+OF_EXAMPLES = ("delift", "cover", "deft_ucs", "length", "less", "selectit")
 SAMPLERS = sorted(
   path.stem
   for path in (gin_config.ROOT / "gin/selectors").glob("*.gin")

@@ -135,8 +135,10 @@ def _copied(run, place, checkpoint):
   return place
 
 
-def test_a_directory_of_another_kind_is_refused(trained, base, run_in):
-  full = _adapting(run_in("full", steps=2), base[0], adapter=None)
+def test_a_directory_of_another_kind_is_refused(trained, base, tmp_path):
+  full = _adapting(
+    fakes.run(str(tmp_path / "full"), steps=2), base[0], adapter=None
+  )
   kept = pathlib.Path(full.directory, "checkpoints")
   kept.mkdir(parents=True)
   shutil.copytree(base[0], kept / "1")
@@ -155,21 +157,23 @@ def test_a_directory_of_another_kind_is_refused(trained, base, run_in):
       ENGINE.train(run)
 
 
-def test_an_adapter_needs_a_base(run_in):
+def test_an_adapter_needs_a_base(tmp_path):
   with pytest.raises(RunError, match="name it, INITIAL_CHECKPOINT"):
-    run_in("baseless", adapter=LORA)
+    fakes.run(str(tmp_path / "baseless"), adapter=LORA)
 
 
-def test_t5x_says_that_it_trains_no_adapter(run_in, base):
+def test_t5x_says_that_it_trains_no_adapter(tmp_path, base):
   engine = T5X(model_parallel=1, log_period=1)
   with pytest.raises(T5XError, match="no adapter: choose the engine `local`"):
-    engine.train(_adapting(run_in("a"), base[0]))
+    engine.train(_adapting(fakes.run(str(tmp_path / "a")), base[0]))
   with pytest.raises(T5XError, match="Adafactor alone"):
-    engine.train(_adapting(run_in("b"), base[0], adapter=None))
+    engine.train(
+      _adapting(fakes.run(str(tmp_path / "b")), base[0], adapter=None)
+    )
 
 
-def test_a_network_without_dropout_is_told(run_in):
-  run = run_in("decoder", network=llama(vocab_size=384))
+def test_a_network_without_dropout_is_told(tmp_path):
+  run = fakes.run(str(tmp_path / "decoder"), network=llama(vocab_size=384))
   with pytest.raises(RunError, match="DecoderConfig has no dropout"):
     finetuning.finetuning(
       run=run,
