@@ -77,15 +77,18 @@ class Ours:
     with partitioning.activate(mesh):
       functions = local._functions(run, mesh, 1)
       self.state = functions.initial()
-      self._rows = functions.rows
-      lowered = functions.train.lower(self.state, self._placed(batches[0]))
-      self._train = lowered.compile()
+      self._rows, self._base = functions.rows, functions.base
+      self._train = functions.train.lower(
+        self.state, self._placed(batches[0]), self._base
+      ).compile()
     self._batches = itertools.cycle(batches)
 
   def steps(self, count: int) -> float:
     """Takes some steps; the loss of the last one."""
     for batch in itertools.islice(self._batches, count):
-      self.state, measured = self._train(self.state, self._placed(batch))
+      self.state, measured = self._train(
+        self.state, self._placed(batch), self._base
+      )
     jax.block_until_ready(self.state)
     return float(measured.loss)
 

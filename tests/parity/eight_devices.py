@@ -76,9 +76,10 @@ def _trained(devices: int, model_parallel: int, microbatches: int) -> Trained:
       for n in range(STEPS)
     ]
     state = functions.initial()
-    train = functions.train.lower(state, batches[0]).compile()
+    base = functions.base
+    train = functions.train.lower(state, batches[0], base).compile()
     for batch in batches:
-      state, measured = train(state, batch)
+      state, measured = train(state, batch, base)
       losses.append(float(measured.loss))
   return Trained(state, np.array(losses), train.as_text())
 

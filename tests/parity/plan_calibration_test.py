@@ -117,7 +117,9 @@ def _engine():
           name: partitioning.place(array, functions.rows)
           for name, array in batch.items()
         }
-        kept["state"], metrics = functions.train(kept["state"], placed)
+        kept["state"], metrics = functions.train(
+          kept["state"], placed, functions.base
+        )
       assert np.isfinite(float(metrics.loss))
     return time.process_time() - began
 

@@ -122,6 +122,7 @@ def test_the_papers_step_fits(case, tpu_slice, compile_for_tpu):
       functions.train,
       state,
       _batch(run, mesh),
+      functions.base,
       limit=limit,
       options=OPTIONS,
     )
