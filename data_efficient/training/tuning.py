@@ -42,6 +42,7 @@ def tuning(
   evaluation_batches: int,
   checkpoint_period: int,
   initial_checkpoint: str | None = None,
+  optimizer: optimizers.Optimizer = optimizers.adafactor,
 ) -> Run:
   """A run on tasks.
 
@@ -62,6 +63,7 @@ def tuning(
     checkpoint_period: steps between checkpoints.
     initial_checkpoint: whose parameters the run starts from; None for random
       ones, or where `finetuning.finetuning` names it.
+    optimizer: its function of the schedule.
 
   Raises:
     ValueError: the network's vocabulary is too small, or tasks that there are
@@ -84,6 +86,7 @@ def tuning(
     z_loss=z_loss,
     measured_on={"vocabulary": vocabulary.fingerprint, **tasks.describe()},
     initial_checkpoint=initial_checkpoint,
+    optimizer=optimizer,
   )
 
 
