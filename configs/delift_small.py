@@ -22,8 +22,8 @@ from data_efficient.cli.jobs import Job
 
 _TASKS = ("task", "template", "subject", "category", "dataset")
 # Of the mixture, and of the target's file; "base" is what teaches the decoder.
-_MIXTURE = {"pool": 0.1, "test": 0.04, "watched": 0.02, "base": 0.84}
-_TARGET = {"pool": 0.04, "targets": 0.02, "test": 0.04, "base": 0.9}
+_MIXTURE = {"pool": 0.08, "test": 0.03, "watched": 0.02, "base": 0.87}
+_TARGET = {"pool": 0.02, "targets": 0.01, "test": 0.03, "base": 0.94}
 _MODEL = "gin/models/decoder_small.gin"
 
 
@@ -34,7 +34,7 @@ def jobs(
   target: str,
   text: str,
   base_steps: int = 1500,
-  steps: int = 100,
+  steps: int = 50,
   macros: Mapping[str, str] | None = None,
 ) -> list[Job]:
   """The decoder, then both uses.
@@ -71,6 +71,7 @@ def jobs(
   bindings = {
     **{"TASK_FIELD": _TASKS, "MAX_TOKENS": 320, "USES": ("tuned",)},
     **{"BUDGETS": (0.1, 0.3, 0.5), "SEEDS": (0, 1, 2)},
+    "UTILITY_TARGETS": 100,
     "UTILITY_BINDINGS": {"MAX_TOKENS": 320, "MAX_EXAMPLE_TOKENS": 160},
     "SELECTIT_BINDINGS": {"LEAST_SCALE_PROBABILITY": 0.0},
   }
