@@ -2,10 +2,8 @@
 """SelectIT's and LESS's arithmetic against what their authors published.
 
 Their repositories are scripts for a GPU: the functions that are compared are
-taken out of them by name, and run as they stand. Fetched beside the project:
-
-  git clone https://github.com/Blue-Raincoat/SelectIT && export SELECTIT_PATH=…
-  git clone https://github.com/princeton-nlp/LESS && export LESS_PATH=…
+taken out of them by name, and run as they stand. Where a repository is not
+there, the skipped test says how to fetch it.
 """
 
 import argparse
@@ -22,6 +20,12 @@ from data_efficient.kernels import gradient_features, self_reflection
 
 torch = pytest.importorskip("torch", reason="run `make parity`")
 
+# Variable -> what is to be fetched to where it points.
+_PUBLISHED = {
+  "SELECTIT_PATH": "https://github.com/Blue-Raincoat/SelectIT",
+  "LESS_PATH": "https://github.com/princeton-nlp/LESS",
+}
+
 # What SelectIT's code has for "1" to "5" of Llama 2.
 _PIECES = [29896, 29906, 29941, 29946, 29945]
 
@@ -29,7 +33,10 @@ _PIECES = [29896, 29906, 29941, 29946, 29945]
 def _functions(variable: str, path: str, names, **known):
   """Functions of a published file, run in a module of their own."""
   if variable not in os.environ:
-    pytest.skip(f"{variable} names no checkout: see the head of this file")
+    pytest.skip(
+      f"run `git clone {_PUBLISHED[variable]}` and set {variable} to the "
+      "folder that it makes, then run `make parity`"
+    )
   source = pathlib.Path(os.environ[variable], path).read_text()
   tree = ast.parse(source)
   kept = [
