@@ -14,7 +14,7 @@ exactly as many in all, and a smaller budget's part of a larger one's.
 
 import dataclasses
 import fractions
-import functools
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int64
@@ -94,27 +94,17 @@ class DeftUcs:
       ClusterError: fewer usable vectors than clusters, a pool that changed, or
         clusters with fewer records than their share.
     """
-    files = self.working_files or InMemory()
-    pool = cluster_files.Partition(
-      files, self.clusters, memory_bytes=self.memory_bytes, name=self.name
-    )
-    pool.make(read)
-    groups = pool.groups()
-    label = f"turns-{self.memory_bytes}"
-    files.each(label, functools.partial(self._turns, pool, groups), len(groups))
-    self._check_shares(files, label, len(groups))
-    self.findings = cluster_findings.Findings(
-      files,
-      label,
-      len(groups),
+    findings = cluster_findings.of_pool(
+      read,
+      self._turns,
+      files=self.working_files or InMemory(),
+      means=self.clusters,
       memory_bytes=self.memory_bytes,
-      absent={
-        "turn": np.zeros(1, np.int64),
-        "cluster": np.zeros(1, np.int32),
-        "easy": np.zeros(1, np.int32),
-        "members": np.zeros(1, np.int64),
-      },
+      name=self.name,
+      label="turns",
     )
+    self._check_share(findings)
+    self.findings = findings
 
   def score(self, batch: np.ndarray) -> interface.Scores:
     """Columns "score", at most 0, "cluster" and "easy", 1 or 0.
@@ -127,14 +117,8 @@ class DeftUcs:
     """
     if self.findings is None:
       raise clusters.ClusterError("prepare must run before score")
-    statuses = clusters.statuses(batch["vector"])
-    if not len(batch):
-      columns = {"score": np.float32, "cluster": np.int32, "easy": np.int32}
-      return interface.Scores(
-        [], {name: np.zeros(0, kind) for name, kind in columns.items()}
-      )
-    found, rows = self.findings.of(batch["record"], statuses)
-    turns = found["turn"][rows]
+    found, statuses = self.findings.of(batch)
+    turns = found["turn"]
     if self.share is not None:
       for row in np.flatnonzero(turns >= self.share):
         if statuses[row] == interface.SCORED:
@@ -142,41 +126,31 @@ class DeftUcs:
     columns = {
       # Of more than 2²⁴ records in a cluster the last ones would tie.
       "score": -turns.astype(np.float32),
-      "cluster": found["cluster"][rows],
-      "easy": found["easy"][rows],
+      "cluster": found["cluster"],
+      "easy": found["easy"],
     }
     return interface.Scores(statuses, columns)
 
   def _turns(
-    self,
-    pool: cluster_files.Partition,
-    groups: list[tuple[int, int]],
-    number: int,
-  ) -> Columns:
-    """The turns of the records of a group of clusters."""
-    first, last = groups[number]
-    runs = []
+    self, pool: cluster_files.Partition, first: int, last: int
+  ) -> Iterator[Columns]:
     for label, records in enumerate(pool.members(first, last), first):
       rows, easy = turns(len(records), self.easy)
-      runs.append(
-        {
-          "record": records[rows],
-          "turn": np.arange(len(rows)),
-          "cluster": np.full(len(rows), label, np.int32),
-          "easy": easy.astype(np.int32),
-          "members": np.full(len(rows), len(rows)),
-        }
-      )
-    return cluster_findings.by_record(runs)
+      yield {
+        "record": records[rows],
+        "turn": np.arange(len(rows)),
+        "cluster": np.full(len(rows), label, np.int32),
+        "easy": easy.astype(np.int32),
+      }
 
-  def _check_shares(self, files: WorkingFiles, label: str, groups: int) -> None:
+  def _check_share(self, findings: cluster_findings.Findings) -> None:
     """Raises ClusterError for clusters with fewer records than their share."""
     if self.share is None:
       return
-    sizes = np.zeros(self.clusters.clusters, np.int64)
-    for number in range(groups):
-      piece = files.read(label, number)
-      sizes[piece["cluster"]] = piece["members"]
+    sizes = sum(
+      np.bincount(piece["cluster"], minlength=self.clusters.clusters)
+      for piece in findings.pieces()
+    )
     small = np.flatnonzero(sizes < self.share)
     if len(small):
       named = ", ".join(f"{n} ({sizes[n]})" for n in small[:_NAMED].tolist())

@@ -10,13 +10,12 @@ group has the score of what is left without it. Select from it with `Top`.
 """
 
 import dataclasses
-import functools
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from data_efficient import progress
 from data_efficient.kernels import clustering
 from data_efficient.scorers import (
   cluster_files,
@@ -31,11 +30,6 @@ from data_efficient.scorers.working_files import (
 )
 
 _SMALLEST = 16  # rows of a block
-_NOTHING = {
-  "score": np.zeros(0, np.float32),
-  "nearest": np.zeros(0, np.int64),
-  "cluster": np.zeros(0, np.int32),
-}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -92,26 +86,14 @@ class SemDeDup:
     Raises:
       ClusterError: fewer usable vectors than clusters, or a pool that changed.
     """
-    files = self.working_files or InMemory()
-    pool = cluster_files.Partition(
-      files, self.clusters, memory_bytes=self.memory_bytes, name=self.name
-    )
-    pool.make(read)
-    groups = pool.groups()
-    label = f"neighbours-{self.memory_bytes}"
-    files.each(
-      label, functools.partial(self._neighbours, pool, groups), len(groups)
-    )
-    self.findings = cluster_findings.Findings(
-      files,
-      label,
-      len(groups),
+    self.findings = cluster_findings.of_pool(
+      read,
+      self._neighbours,
+      files=self.working_files or InMemory(),
+      means=self.clusters,
       memory_bytes=self.memory_bytes,
-      absent={
-        "cosine": np.zeros(1, np.float32),
-        "nearest": np.zeros(1, np.int64),
-        "cluster": np.zeros(1, np.int32),
-      },
+      name=self.name,
+      label="neighbours",
     )
 
   def score(self, batch: np.ndarray) -> interface.Scores:
@@ -126,47 +108,29 @@ class SemDeDup:
     """
     if self.findings is None:
       raise clusters.ClusterError("prepare must run before score")
-    if not len(batch):
-      return interface.Scores([], _NOTHING)
-    statuses = clusters.statuses(batch["vector"])
-    found, rows = self.findings.of(batch["record"], statuses)
+    found, statuses = self.findings.of(batch)
     columns = {
-      "score": -found["cosine"][rows],
-      "nearest": found["nearest"][rows],
-      "cluster": found["cluster"][rows],
+      "score": -found["cosine"],
+      "nearest": found["nearest"],
+      "cluster": found["cluster"],
     }
     return interface.Scores(statuses, columns)
 
   def _neighbours(
-    self,
-    pool: cluster_files.Partition,
-    groups: list[tuple[int, int]],
-    number: int,
-  ) -> Columns:
-    """What the records of a group of clusters came to."""
-    first, last = groups[number]
-    label = f"{self.name}: neighbours, {number + 1} of {len(groups)}"
-    found = pool.clusters(first, last)
-    runs = [
-      self._of_cluster(members, cluster)
-      for cluster, members in enumerate(
-        progress.over(found, label, total=last - first), first
+    self, pool: cluster_files.Partition, first: int, last: int
+  ) -> Iterator[Columns]:
+    for label, found in enumerate(pool.clusters(first, last), first):
+      near, rows = neighbours(
+        found.vectors, earlier=self.keep_one, block=self.block, held=found.held
       )
-    ]
-    return cluster_findings.by_record(runs)
-
-  def _of_cluster(self, found: cluster_files.Cluster, label: int) -> Columns:
-    near, rows = neighbours(
-      found.vectors, earlier=self.keep_one, block=self.block, held=found.held
-    )
-    # One row more: where there is no candidate, the row is −1.
-    records = np.append(found.records, -1)
-    return {
-      "record": found.records,
-      "cosine": near,
-      "nearest": records[rows],
-      "cluster": np.full(len(rows), label, np.int32),
-    }
+      # One row more: where there is no candidate, the row is −1.
+      records = np.append(found.records, -1)
+      yield {
+        "record": found.records,
+        "cosine": near,
+        "nearest": records[rows],
+        "cluster": np.full(len(rows), label, np.int32),
+      }
 
 
 def neighbours(
