@@ -12,11 +12,10 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from data_efficient.cli import stages
+from data_efficient.cli import stage_jobs, stages
 from data_efficient.cli.jobs import Job
+from data_efficient.cli.stage_jobs import COUNTS
 from data_efficient.cli.stages import Sampler, Stage
-
-COUNTS = "token_counts"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,17 +77,11 @@ class Chain:
       },
       leaves=[self.path("scores", COUNTS, "manifest.json")],
     )
-    needed = {
-      stage.name: stage
-      for sampler in samplers
-      for stage in stages.needed(self.stages, sampler)
-    }
-    stages.check(list(needed.values()))
+    needed = stages.all_needed(self.stages, samplers)
     for stage in needed.values():
-      yield self._stage_job(stage, needed)
+      yield stage_jobs.of_stage(stage, needed, self._reads(stage), self.path)
 
-  def _stage_job(self, stage: Stage, others: Mapping[str, Stage]) -> Job:
-    reads = {macro: others[name] for macro, name in stage.reads.items()}
+  def _reads(self, stage: Stage) -> stage_jobs.Reads:
     files, bindings = list(self.corpus), self._on_corpus
     if stage.vocabulary:
       files, bindings = [*files, *self.vocabulary], self._on_vocabulary
@@ -97,20 +90,8 @@ class Chain:
     else:
       files = [f"gin/runs/{stage.verb}.gin", *files]
     if stage.verb == "select":
-      bindings = {**self._selecting(stage.name), **bindings}
-    return Job(
-      name=stage.job,
-      verb=stage.verb,
-      gin_files=(*files, *stage.gin_files),
-      bindings={
-        "OUTPUT": self.path(stage.place),
-        **bindings,
-        **stage.bindings,
-        **{macro: self.path(read.place) for macro, read in reads.items()},
-      },
-      leaves=[self.path(stage.leaves)],
-      needs=[COUNTS, *(read.job for read in reads.values())],
-    )
+      bindings = {**stage_jobs.selecting(stage.name, self.path), **bindings}
+    return stage_jobs.Reads(files, bindings)
 
   def runs(
     self,
@@ -121,58 +102,31 @@ class Chain:
     bindings: Mapping[str, object],
   ) -> Iterator[Job]:
     """A selection and a training run for each sampler, budget and seed."""
-    # Seeds outside: the first seed of every sampler is there early.
-    seeds = sorted({seed for sampler in samplers for seed in sampler.seeds})
-    for seed in seeds:
-      for sampler in samplers:
-        for budget in (1.0,) if sampler.name == "full" else budgets:
-          if seed in sampler.seeds:
-            select = self._select(sampler, budget, seed)
-            yield select
-            yield self._train(select, seed, train, bindings)
+    corpus = stage_jobs.Reads(self.corpus, self._on_corpus)
+    for cell in stage_jobs.grid(samplers, budgets):
+      select = stage_jobs.of_selection(cell, self.stages, corpus, self.path)
+      yield select
+      yield self._train(cell, select, train, bindings)
 
-  def _select(self, sampler: Sampler, budget: float, seed: int) -> Job:
-    name = f"{sampler.name}-{budget:g}-{seed}"
-    reads = stages.read(self.stages, sampler)
+  def _train(
+    self,
+    cell: stage_jobs.Cell,
+    select: Job,
+    train: str,
+    bindings: Mapping[str, object],
+  ) -> Job:
     return Job(
-      name=f"select_{name}",
-      verb="select",
-      gin_files=(
-        "gin/runs/select.gin",
-        *self.corpus,
-        sampler.selector,
-        *sampler.gin_files,
-      ),
-      bindings={
-        "OUTPUT": self.path("selections", name),
-        **self._selecting(sampler.name),
-        "KEEP_FRACTION": budget,
-        "SEED": seed,
-        **sampler.bindings,
-        **{macro: self.path(stage.place) for macro, stage in reads.items()},
-        **self._on_corpus,
-      },
-      leaves=[self.path("selections", name, "manifest.json")],
-      needs=[COUNTS, *(stage.job for stage in reads.values())],
-    )
-
-  def _selecting(self, name: str) -> dict[str, object]:
-    return {"SAMPLER": name, "TOKEN_COUNTS": self.path("scores", COUNTS)}
-
-  def _train(self, select: Job, seed: int, train: str, bindings) -> Job:
-    name = select.name.removeprefix("select_")
-    return Job(
-      name=f"train_{name}",
+      name=f"train_{cell.name}",
       verb="train",
       gin_files=(train, self.engine, *self.corpus, *self.vocabulary),
       bindings={
-        "OUTPUT": self.path("runs", name),
+        "OUTPUT": self.path("runs", cell.name),
         "SELECTION": select.bindings["OUTPUT"],
-        "SEED": seed,
+        "SEED": cell.seed,
         **bindings,
         **self._on_vocabulary,
       },
-      leaves=[self.path("runs", name, "run.json")],
+      leaves=[self.path("runs", cell.name, "run.json")],
       needs=[select.name],
     )
 
@@ -199,9 +153,7 @@ class Chain:
       bindings={
         "COMMAND": command,
         "STAGES": {
-          sampler.name: {
-            s.name: s.place for s in stages.needed(self.stages, sampler)
-          }
+          sampler.name: stages.places(self.stages, sampler)
           for sampler in scored
         },
         "JUDGED": {s.judged: places[s.name] for s in scored if s.judged},

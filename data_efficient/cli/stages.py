@@ -162,7 +162,30 @@ def needed(stages: Sequence[Stage], sampler: Sampler) -> list[Stage]:
   return list(found.values())
 
 
-def check(stages: Sequence[Stage]) -> None:
+def all_needed(
+  stages: Sequence[Stage], samplers: Sequence[Sampler]
+) -> dict[str, Stage]:
+  """By name, the stages of some samplers, each after what it reads.
+
+  Raises:
+    ChainError: see `needed`; or a stage asks for a checkpoint that nobody
+      named.
+  """
+  found = {
+    stage.name: stage
+    for sampler in samplers
+    for stage in needed(stages, sampler)
+  }
+  _check(found.values())
+  return found
+
+
+def places(stages: Sequence[Stage], sampler: Sampler) -> dict[str, str]:
+  """Name of each stage that a sampler needs -> its place, whose cost it is."""
+  return {stage.name: stage.place for stage in needed(stages, sampler)}
+
+
+def _check(stages: Iterable[Stage]) -> None:
   """Raises ChainError where nobody named a checkpoint that a stage asks for."""
   lacking = {stage.name: stage for stage in stages if stage.lacks}
   if not lacking:

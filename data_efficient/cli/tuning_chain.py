@@ -8,13 +8,19 @@ The three uses of DELIFT (arXiv 2411.04425) differ in their sets of records
 alone: a pool; and targets, for a task; or what is known, for continual tuning.
 """
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from data_efficient.cli import stages, tuning_responses, tuning_stages
+from data_efficient.cli import (
+  stage_jobs,
+  stages,
+  tuning_responses,
+  tuning_stages,
+)
 from data_efficient.cli.jobs import Job
 from data_efficient.cli.stages import ChainError, Sampler
-from data_efficient.cli.tuning_places import CORPUS, COUNTS, POOL, TEST, Places
+from data_efficient.cli.tuning_places import CORPUS, POOL, TEST, Places
 
 UNITS = ("examples", "tokens")
 
@@ -61,12 +67,7 @@ class TuningChain:
     """
     yield self.places.disjoint()
     yield tuning_stages.counting(self.places)
-    needed = {
-      stage.name: stage
-      for sampler in samplers
-      for stage in stages.needed(self.stages, sampler)
-    }
-    stages.check(list(needed.values()))
+    needed = stages.all_needed(self.stages, samplers)
     for stage in needed.values():
       yield tuning_stages.job(self.places, stage, needed)
 
@@ -80,65 +81,44 @@ class TuningChain:
   ) -> Iterator[Job]:
     """Selection, training and responses of each sampler, budget and seed."""
     yield from self.responding.of_base(self.places)
-    # Seeds outside: the first seed of every sampler is there early.
-    for seed in sorted({seed for each in samplers for seed in each.seeds}):
-      for sampler in samplers:
-        for budget in (1.0,) if sampler.name == "full" else budgets:
-          if seed in sampler.seeds:
-            select = self._select(sampler, budget, seed)
-            trained = self._train(select, seed, train, bindings)
-            yield from (select, trained)
-            yield from self.responding.of_selection(
-              self.places, select, trained
-            )
-
-  def _select(self, sampler: Sampler, budget: float, seed: int) -> Job:
-    name = f"{sampler.name}-{budget:g}-{seed}"
-    reads = stages.read(self.stages, sampler)
-    path = self.places.path
-    return Job(
-      name=f"select_{name}",
-      verb="select",
-      gin_files=(
-        *(sampler.run, CORPUS, sampler.selector, *sampler.gin_files),
-        f"gin/selectors/budget_{self.unit}.gin",
-      ),
-      bindings={
-        "OUTPUT": path("selections", name),
-        "SAMPLER": sampler.name,
-        "TOKEN_COUNTS": self.places.counts,
-        "KEEP_FRACTION": budget,
-        "SEED": seed,
-        **sampler.bindings,
-        **{macro: path(stage.place) for macro, stage in reads.items()},
-        **self.places.corpus(POOL, reader="select"),
-      },
-      leaves=[path("selections", name, "manifest.json")],
-      needs=[COUNTS, *(stage.job for stage in reads.values())],
+    corpus = stage_jobs.Reads(
+      [CORPUS], self.places.corpus(POOL, reader="select")
     )
+    for cell in stage_jobs.grid(samplers, budgets):
+      select = stage_jobs.of_selection(
+        *(cell, self.stages, corpus, self.places.path),
+        behind=[f"gin/selectors/budget_{self.unit}.gin"],
+      )
+      trained = self._train(cell, select, train, bindings)
+      yield from (select, trained)
+      yield from self.responding.of_selection(self.places, select, trained)
 
   def _train(
-    self, select: Job, seed: int, train: str, bindings: Mapping[str, object]
+    self,
+    cell: stage_jobs.Cell,
+    select: Job,
+    train: str,
+    bindings: Mapping[str, object],
   ) -> Job:
-    places, name = self.places, select.name.removeprefix("select_")
+    places = self.places
     epochs = ["gin/runs/tune_epochs.gin"] if "EPOCHS" in bindings else []
     return Job(
-      name=f"train_{name}",
+      name=f"train_{cell.name}",
       verb="train",
       gin_files=(
         *(train, *places.model, places.engine, *places.vocabulary),
         *("gin/runs/tune_selected.gin", *self.tuned_by, *epochs),
       ),
       bindings={
-        "OUTPUT": places.path("runs", name),
+        "OUTPUT": places.path("runs", cell.name),
         "SELECTION": select.bindings["OUTPUT"],
         "POOL": places.files(POOL, reader="train"),
         "WATCHED": places.files(TEST, reader="train"),
-        "SEED": seed,
+        "SEED": cell.seed,
         **bindings,
         **places.modelled,
       },
-      leaves=[places.path("runs", name, "run.json")],
+      leaves=[places.path("runs", cell.name, "run.json")],
       needs=[select.name],
     )
 
@@ -147,15 +127,9 @@ class TuningChain:
   ) -> Iterator[Job]:
     """results.json, then index.html."""
     made = {
-      sampler.name: {
-        stage.name: stage.place for stage in stages.needed(self.stages, sampler)
-      }
-      for sampler in samplers
+      sampler.name: stages.places(self.stages, sampler) for sampler in samplers
     }
-    run = {
-      name: place for each in made.values() for name, place in each.items()
-    }
-    helped = run.get(self.helped)
+    helped = collections.ChainMap(*made.values()).get(self.helped)
     path = self.places.path
     yield Job(
       name="compare",

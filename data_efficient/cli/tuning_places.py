@@ -5,12 +5,12 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
+from data_efficient.cli import stage_jobs
 from data_efficient.cli.jobs import Job
 from data_efficient.cli.stages import ChainError
 
 # The first job; all others need it.
 SETS = "split"
-COUNTS = "token_counts"
 POOL, TEST = "pool", "test"
 CORPUS = "gin/data/instruction_pool.gin"
 Files = str | Sequence[str]
@@ -69,7 +69,7 @@ class Places:
   @property
   def counts(self) -> str:
     """The pool's token counts."""
-    return self.path("scores", COUNTS)
+    return self.path("scores", stage_jobs.COUNTS)
 
   def files(self, name: str, *, reader: str) -> Files:
     """The files of a set.

@@ -4,16 +4,10 @@
 import dataclasses
 from collections.abc import Mapping
 
-from data_efficient.cli import stages
+from data_efficient.cli import stage_jobs, stages
 from data_efficient.cli.jobs import Job
-from data_efficient.cli.tuning_places import (
-  CORPUS,
-  COUNTS,
-  POOL,
-  SETS,
-  TEST,
-  Places,
-)
+from data_efficient.cli.stage_jobs import COUNTS, Reads
+from data_efficient.cli.tuning_places import CORPUS, POOL, SETS, TEST, Places
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,21 +46,8 @@ def job(places: Places, stage: Stage, others: Mapping[str, Stage]) -> Job:
   Raises:
     ChainError: it reads a set that nobody named.
   """
-  files, bindings = _READERS[stage.verb](places, stage)
-  reads = {macro: others[name] for macro, name in stage.reads.items()}
-  return Job(
-    name=stage.job,
-    verb=stage.verb,
-    gin_files=(*files, *stage.gin_files),
-    bindings={
-      "OUTPUT": places.path(stage.place),
-      **bindings,
-      **stage.bindings,
-      **{macro: places.path(read.place) for macro, read in reads.items()},
-    },
-    leaves=[places.path(stage.leaves)],
-    needs=[COUNTS, *(read.job for read in reads.values())],
-  )
+  reads = _READERS[stage.verb](places, stage)
+  return stage_jobs.of_stage(stage, others, reads, places.path)
 
 
 def _reader(stage: Stage) -> str:
@@ -78,7 +59,7 @@ def _targets(places: Places, stage: Stage, default: str) -> dict[str, object]:
   return {"TARGETS": places.files(name, reader=_reader(stage))} if name else {}
 
 
-def _score(places: Places, stage: Stage) -> tuple[list[str], dict]:
+def _score(places: Places, stage: Stage) -> Reads:
   files = ["gin/runs/score.gin", CORPUS]
   bindings = {
     "SCORED_SPLITS": (POOL,),
@@ -88,32 +69,34 @@ def _score(places: Places, stage: Stage) -> tuple[list[str], dict]:
   if stage.vocabulary:
     files += places.vocabulary
     bindings |= places.vocabulary_bindings
-  return files, bindings
+  return Reads(files, bindings)
 
 
-def _select(places: Places, stage: Stage) -> tuple[list[str], dict]:
-  return ["gin/runs/select.gin", CORPUS], {
-    "SAMPLER": stage.name,
-    "TOKEN_COUNTS": places.counts,
+def _select(places: Places, stage: Stage) -> Reads:
+  bindings = {
+    **stage_jobs.selecting(stage.name, places.path),
     **places.corpus(stage.of, reader=_reader(stage)),
   }
+  return Reads(["gin/runs/select.gin", CORPUS], bindings)
 
 
-def _utility(places: Places, stage: Stage) -> tuple[list[str], dict]:
-  return ["gin/runs/utility.gin"], {
+def _utility(places: Places, stage: Stage) -> Reads:
+  bindings = {
     "POOL": places.files(stage.of, reader=_reader(stage)),
     **_targets(places, stage, POOL),
     **places.fields,
   }
+  return Reads(["gin/runs/utility.gin"], bindings)
 
 
-def _train(places: Places, stage: Stage) -> tuple[list[str], dict]:
+def _train(places: Places, stage: Stage) -> Reads:
   files = ["gin/runs/tune_files.gin", *places.model, places.engine]
-  return [*files, *places.vocabulary], {
+  bindings = {
     "POOL": places.files(stage.of, reader=_reader(stage)),
     "WATCHED": places.files(TEST, reader=_reader(stage)),
     **places.modelled,
   }
+  return Reads([*files, *places.vocabulary], bindings)
 
 
 _READERS = {
