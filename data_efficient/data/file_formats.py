@@ -9,7 +9,7 @@ import itertools
 import json
 import pathlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -86,6 +86,24 @@ def stem(path: pathlib.Path) -> str:
 def type_name(value: Any) -> str:
   """Returns the name of a JSON value's type, for messages."""
   return "null" if value is None else type(value).__name__
+
+
+def field_names(named: str | Sequence[str]) -> tuple[str, ...]:
+  """One field, or several, as several."""
+  return (named,) if isinstance(named, str) else tuple(named)
+
+
+def label(
+  fields: Mapping[str, Any], names: Sequence[str]
+) -> tuple[str, Any] | None:
+  """The first of some fields that a row has, and its value.
+
+  Null and "" are none; 0 and false are values.
+  """
+  for name in names:
+    if fields.get(name) not in (None, ""):
+      return name, fields[name]
+  return None
 
 
 def suffixes(path: pathlib.Path) -> tuple[str, str]:

@@ -6,7 +6,6 @@ a field names: a task, a paragraph. (In DELIFT's public code, arXiv 2411.04425,
 models are evaluated on the records that are chosen from.)
 """
 
-import collections
 import dataclasses
 import json
 import re
@@ -19,6 +18,7 @@ import xxhash
 from data_efficient.data import (
   artifacts,
   file_corpus,
+  file_formats,
   instruction_overlap,
   instructions,
 )
@@ -74,11 +74,12 @@ class Shares:
   def make(self, output: artifacts.PathLike) -> Made:
     """Writes OUTPUT/NAME.jsonl for each set, unless they are there.
 
-    A row has all that it had, and `split_from`: its file and row. The summary
-    has `records` and `bundles` (what stays together), of each set its records,
-    `copies` (records with a fingerprint, and with a prompt, that an earlier one
-    has), `empty_responses`, and `drawn_record_by_record`: how many records of
-    each set would be in the first one, too, had each been drawn by itself.
+    A row has all that it had (of Parquet, the fields that are named here and in
+    `files`), and `split_from`: its file and row. The summary has `records` and
+    `bundles` (what stays together), of each set its records, `copies` (records
+    with a fingerprint, and with a prompt, that an earlier one has),
+    `empty_responses`, and `drawn_record_by_record`: how many records of each
+    set would be in the first one, too, had each been drawn by itself.
 
     Raises:
       SplitError: too few groups for the shares.
@@ -153,32 +154,26 @@ class Shares:
     files = file_corpus.Files(
       pattern=self.files.pattern, text_field=self.files.prompt_field
     )
-    wanted = collections.defaultdict(set)
-    for shard, position in self.files.places:
-      wanted[shard].add(position)
+    wanted = set(self.files.places)
     for shard in files.shards():
       for position, row in enumerate(files.rows(shard, self._columns)):
-        if position in wanted[shard]:
+        if (shard, position) in wanted:
           yield row.fields
 
   @property
   def _columns(self) -> list[str]:
     files = self.files
     named = (files.prompt_field, files.input_field, files.response_field)
-    tasks = files.task_field
-    tasks = [tasks] if isinstance(tasks, str) else [*tasks]
+    tasks = file_formats.field_names(files.task_field)
     return [name for name in (*named, *tasks, *self._group_fields) if name]
 
   @property
   def _group_fields(self) -> tuple[str, ...]:
-    named = self.group_field
-    return (named,) if isinstance(named, str) else tuple(named)
+    return file_formats.field_names(self.group_field)
 
   def _group(self, fields: Mapping[str, Any]) -> str:
-    for name in self._group_fields:
-      if fields.get(name):
-        return f"{name}={fields[name]}"
-    return ""
+    named = file_formats.label(fields, self._group_fields)
+    return "" if named is None else f"{named[0]}={named[1]}"
 
   def _assigned(
     self, bundles: np.ndarray, prompts: Sequence[int]
@@ -210,7 +205,8 @@ class Shares:
     return found[place]
 
   def _line(self, fields: Mapping[str, Any], place: tuple[str, int]) -> str:
-    named = {**fields, "split_from": f"{place[0]}, row {place[1]}"}
+    origin = f"{place[0]}, row {place[1]}"
+    named = {**fields, instructions.SPLIT_FROM: origin}
     return json.dumps(named, default=str) + "\n"
 
 

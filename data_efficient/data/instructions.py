@@ -29,6 +29,9 @@ from data_efficient.data.utility_blocks import Axis
 from data_efficient.scorers import defences
 from data_efficient.scorers.templates import Instruction
 
+# Field of a row that `instruction_splits` wrote: "FILE, row NUMBER".
+SPLIT_FROM = "split_from"
+
 
 class _Read(NamedTuple):
   """A record and where it stands."""
@@ -51,7 +54,8 @@ class Instructions:
     response_field: field with the answer.
     task_field: field with the name of a record's task, or several: the first
       that a record has. One that has none, and by default all, are of the task
-      that their file is named after.
+      that their file is named after; of sets that were split from files, the
+      file that they were in.
     selection: directory of a selection of these files, whose kept records are
       the records; None: all are.
     name: of the corpus.
@@ -230,15 +234,15 @@ class Instructions:
 
   @property
   def _task_fields(self) -> tuple[str, ...]:
-    named = self.task_field
-    return (named,) if isinstance(named, str) else tuple(named)
+    return file_formats.field_names(self.task_field)
 
   def _task(self, shard: str, row: file_formats.Row) -> str:
-    named = (row.fields.get(field) for field in self._task_fields)
-    found = next((name for name in named if name), None)
-    if found is None:
-      return file_formats.stem(pathlib.Path(shard))
-    return defences.whole_characters(str(found))
+    named = file_formats.label(row.fields, self._task_fields)
+    if named is None:
+      origin = row.fields.get(SPLIT_FROM)
+      file = str(origin).rpartition(", row ")[0] if origin else shard
+      return file_formats.stem(pathlib.Path(file))
+    return defences.whole_characters(str(named[1]))
 
   @functools.cached_property
   def _files(self) -> file_corpus.Files:

@@ -120,13 +120,38 @@ def test_seeds_draw_other_sets_and_one_seed_the_same(files, tmp_path):
   assert made["a"] == made["b"] != made["c"]
 
 
-def test_a_group_stays_on_one_side(files, tmp_path):
+@pytest.mark.parametrize("titles", [("t0", "t1", "t2", "t3"), (0, 1, 2, 3)])
+def test_a_group_stays_on_one_side(tmp_path, titles):
+  grouped = [
+    {**row, "title": titles[number % 4]} if "title" in row else row
+    for number, row in enumerate(ROWS)
+  ]
+  files = _write(tmp_path / "all.jsonl", grouped)
   _shares(files, group_field=("missing", "title")).make(tmp_path / "sets")
   places = collections.defaultdict(set)
   for name, rows in _read(tmp_path / "sets").items():
     for row in rows:
       places[row.get("title")].add(name)
-  assert all(len(places[f"t{n}"]) == 1 for n in range(4))
+  assert all(len(places[title]) == 1 for title in titles)
+
+
+def test_a_task_that_a_file_was_named_after_outlives_the_split(tmp_path):
+  for name, first in (("add", 0), ("subtract", 50)):
+    rows = [
+      {"instruction": f"{name} {n}", "output": "1"}
+      for n in range(first, first + 50)
+    ]
+    _write(tmp_path / f"{name}.jsonl", rows)
+  _shares(tmp_path / "*.jsonl").make(tmp_path / "sets")
+  made = {
+    name: _instructions(tmp_path / f"sets/{name}.jsonl", task_field=())
+    for name in SHARES
+  }
+  for records in made.values():
+    words = [record.prompt.partition(" ")[0] for record in records.records]
+    assert records.tasks == words
+  assert set(made["pool"].tasks) == {"add", "subtract"}
+  instruction_overlap.check(made)
 
 
 def test_edited_sets_and_edited_files_are_noticed(files, tmp_path):

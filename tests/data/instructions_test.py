@@ -73,6 +73,12 @@ def test_records_and_tasks(files):
   assert _made(files, task_field="task").tasks == ["count", "a", "a", "b"]
 
 
+def test_a_task_may_be_the_number_0(tmp_path):
+  rows = [{"instruction": str(n), "output": "1", "task": n} for n in (0, 1)]
+  found = _made(_write(tmp_path / "files", {"a": rows}))
+  assert found.tasks == ["0", "1"]
+
+
 def test_a_corpus_of_their_texts(files, tmp_path):
   corpus = _made(files)
   assert isinstance(corpus, corpora.Corpus)
