@@ -20,6 +20,8 @@ from data_efficient.data import artifacts
 ATTEMPTS = 3
 # What a verb exits with for a mistake of the user's: again changes nothing.
 MISTAKE = 2
+# Jobs that are named of those that were not run; the others are counted.
+_NAMED = 3
 # All other verbs read and write files, in one process.
 _COMPUTING = (
   *("score", "train", "infer", "suite", "utility", "respond", "grade"),
@@ -82,7 +84,8 @@ class Failures:
 
   def __init__(self):
     self._messages: list[str] = []
-    self._lost: dict[str, str] = {}
+    # A failed job -> those that need it.
+    self._lost: dict[str, list[str]] = {}
 
   def add(
     self,
@@ -104,15 +107,20 @@ class Failures:
     for name in gone:
       for other in [o for o in waiting.values() if name in o.needs]:
         del waiting[other.name]
-        self._lost[other.name] = job.name
         gone.append(other.name)
+    self._lost[job.name] = gone[1:]
     return len(gone)
 
   def check(self) -> None:
     """Raises JobError if anything failed."""
     if not self._messages:
       return
-    lines = [f"not run: {n} (needs {why})" for n, why in self._lost.items()]
+    lines = []
+    for why, lost in self._lost.items():
+      lines += [f"not run: {name} (needs {why})" for name in lost[:_NAMED]]
+      if more := lost[_NAMED:]:
+        others = "1 other" if len(more) == 1 else f"{len(more)} others"
+        lines.append(f"not run: {others}, the last {more[-1]} (need {why})")
     count = len(self._messages)
     failed = "1 job" if count == 1 else f"{count} jobs"
     raise JobError("\n".join([f"{failed} failed", *self._messages, *lines]))

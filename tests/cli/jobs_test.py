@@ -97,6 +97,27 @@ def test_other_jobs_go_on_and_those_that_need_it_are_named(tmp_path):
   assert done == {"other", "also"}
 
 
+def test_of_many_jobs_that_need_one_three_are_named(tmp_path):
+  failed, *others = [
+    _job("wrong"),
+    *(_job(f"job_{n}", needs=["wrong"]) for n in range(90)),
+    _job("report", needs=["job_89"]),
+  ]
+  log = tmp_path / "wrong.log"
+  log.write_text("why\n")
+  waiting = {other.name: other for other in (*others, _job("free"))}
+  failures = jobs.job_files.Failures()
+  assert failures.add(failed, waiting, "exit 2", log, 1) == 92
+  assert set(waiting) == {"free"}
+  with pytest.raises(jobs.JobError) as raised:
+    failures.check()
+  assert str(raised.value).splitlines()[-5:] == [
+    "why",
+    *(f"not run: job_{n} (needs wrong)" for n in range(3)),
+    "not run: 88 others, the last report (need wrong)",
+  ]
+
+
 def test_cores_are_dealt_out_to_workers(monkeypatch):
   monkeypatch.setattr(
     attempts.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 4}
