@@ -1,21 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sketches over four devices, in a process of their own."""
 
-import os
 import pathlib
-import subprocess
-import sys
+
+from tests import devices
 
 
 def test_four_devices():
-  # The number of CPU devices is fixed when a process first uses one.
-  file = pathlib.Path(__file__).with_name("four_devices.py")
-  flags = "--xla_force_host_platform_device_count=4"
-  done = subprocess.run(
-    [sys.executable, "-m", "pytest", str(file)],
-    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stdout
+  devices.check(pathlib.Path(__file__).with_name("four_devices.py"), count=4)

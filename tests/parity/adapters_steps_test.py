@@ -3,10 +3,7 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +21,7 @@ from data_efficient.training import (
   optimizers,
   step,
 )
+from tests import devices
 from tests.networks import FULL, llama, t5
 from tests.training import fakes
 
@@ -172,12 +170,4 @@ def test_t5_decodes_with_an_adapter(way):
 
 def test_four_devices():
   file = pathlib.Path(__file__).with_name("adapters_on_devices.py")
-  flags = "--xla_force_host_platform_device_count=4"
-  done = subprocess.run(
-    [sys.executable, "-m", "pytest", str(file)],
-    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stdout
+  devices.check(file, count=4)

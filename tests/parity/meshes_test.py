@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Meshes of eight devices against one."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests import devices
 
 
 @pytest.mark.parametrize(
@@ -17,19 +16,12 @@ import pytest
   ],
 )
 def test_eight_devices(file):
-  # The number of CPU devices is fixed when a process first uses one. Without
-  # LLVM's optimisations the four meshes compile in half the time.
-  flags = (
-    "--xla_force_host_platform_device_count=8"
-    " --xla_backend_optimization_level=0"
-    " --xla_llvm_disable_expensive_passes=true"
+  # Without LLVM's optimisations the four meshes compile in half the time.
+  devices.check(
+    pathlib.Path(__file__).with_name(f"{file}.py"),
+    count=8,
+    flags=(
+      "--xla_backend_optimization_level=0"
+      " --xla_llvm_disable_expensive_passes=true"
+    ),
   )
-  path = pathlib.Path(__file__).with_name(f"{file}.py")
-  done = subprocess.run(
-    [sys.executable, "-m", "pytest", str(path)],
-    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stdout
