@@ -4,12 +4,11 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from data_efficient.evaluation import names, svg
-from data_efficient.evaluation.markup import Html, element
+from data_efficient.evaluation import legend, names, svg
+from data_efficient.evaluation.markup import Html
 
 _TOP, _PLOT = 26.0, 250.0
 _LEFT, _RIGHT = 46.0, 18.0
-_LEGEND = 17.0
 # The frame goes so far beyond the outermost means, in parts of their range.
 _BEYOND = 0.35
 # Points of one cost stand beside one another, this far apart at most.
@@ -51,7 +50,7 @@ def front(
   )
   marks += _lines(points, places, y)
   marks += _budgets(points, places)
-  shapes = _shapes(samplers)
+  shapes = legend.shapes(samplers)
   for point, (across, down) in zip(points, places, strict=True):
     colour = names.colour_class(point["sampler"])
     shown = len(points) <= _INTERVALS or point["on_front"]
@@ -59,11 +58,10 @@ def front(
       marks += svg.upright(point["interval"], y, across, class_=colour)
     shape = shapes[point["sampler"]]
     marks.append(svg.marker(shape, across, down, colour))
-  marks += _legend(samplers, shapes, top=bottom + 52)
-  rows = -(-len(samplers) // 2)
+  marks.append(legend.draw(shapes, left=_LEFT, top=bottom + 52))
   return svg.figure(
     *marks,
-    height=bottom + 48 + _LEGEND * rows,
+    height=bottom + 48 + legend.height(len(samplers)),
     title=title,
     caption=caption,
     key=key,
@@ -141,17 +139,6 @@ def _lines(
   return marks
 
 
-def _shapes(samplers: Sequence[str]) -> dict[str, str]:
-  """A shape a sampler; those of one colour have different ones."""
-  counts: dict[str, int] = {}
-  found = {}
-  for sampler in samplers:
-    colour = names.colour_class(sampler)
-    found[sampler] = svg.SHAPES[counts.get(colour, 0) % len(svg.SHAPES)]
-    counts[colour] = counts.get(colour, 0) + 1
-  return found
-
-
 def _budgets(
   points: Sequence[Mapping], places: Sequence[tuple[float, float]]
 ) -> list[Html]:
@@ -180,17 +167,3 @@ def _overlap(first: tuple, second: tuple) -> bool:
     and first[1] < second[3]
     and second[1] < first[3]
   )
-
-
-def _legend(
-  samplers: Sequence[str], shapes: Mapping[str, str], *, top: float
-) -> list[Html]:
-  marks = []
-  for index, sampler in enumerate(samplers):
-    across = _LEFT + (svg.WIDTH - _LEFT) / 2 * (index % 2)
-    down = top + _LEGEND * (index // 2)
-    colour = names.colour_class(sampler)
-    marks.append(svg.marker(shapes[sampler], across + 5, down - 4, colour))
-    words = svg.clipped(names.title(sampler), 22)
-    marks.append(svg.text(across + 16, down, words, class_=f"label {colour}"))
-  return [element("g", *marks)]

@@ -8,13 +8,12 @@ apart; the full data and the base are lines across.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from data_efficient.evaluation import markup, names, style, svg
-from data_efficient.evaluation.markup import Html, element, number
+from data_efficient.evaluation import legend, names, style, svg
+from data_efficient.evaluation.markup import Html, number
 from data_efficient.evaluation.tuning.metrics import METRICS
 
 _TOP, _BOTTOM = 26.0, 262.0
 _LEFT, _RIGHT = 46.0, 58.0
-_LEGEND = 17.0
 # Marks of one budget stand beside one another, this far apart at most.
 _APART = 5.0
 # The frame goes so far beyond the outermost means, in parts of their range.
@@ -60,9 +59,8 @@ def picture(results: Mapping) -> str:
 
 
 def _frame_facts(found: Sequence[_Line], use: str, metric: str) -> dict:
-  rows = -(-len(found) // 2)
   return {
-    "height": _BOTTOM + 48 + _LEGEND * rows,
+    "height": _BOTTOM + 48 + legend.height(len(found)),
     "title": f"{METRICS[metric].title} against the kept fraction",
     "key": f"quality-{use}-{metric}".replace("_", "-"),
   }
@@ -114,10 +112,10 @@ def _marks(
   y = svg.Scale(min(inside) - beyond, max(inside) + beyond, _BOTTOM, _TOP)
   marks = svg.axes(x, y, x_title="kept, percent", y_title=METRICS[metric].axis)
   marks += _levels(across, x, y)
-  shapes = _shapes([line.method for line in found])
+  shapes = legend.shapes([line.method for line in found])
   for index, line in enumerate(found):
     marks += _drawn(line, index - (len(found) - 1) / 2, shapes, x, y)
-  return [*marks, _legend(found, shapes)]
+  return [*marks, legend.draw(shapes, left=_LEFT, top=_BOTTOM + 52)]
 
 
 def _levels(
@@ -156,26 +154,3 @@ def _drawn(
       marks += svg.upright(interval, y, across, class_=colour)
     marks.append(svg.marker(shapes[line.method], across, down, colour))
   return marks
-
-
-def _shapes(methods: Sequence[str]) -> dict[str, str]:
-  """A shape a method; those of one colour have different ones."""
-  counts: dict[str, int] = {}
-  found = {}
-  for method in methods:
-    colour = names.colour_class(method)
-    found[method] = svg.SHAPES[counts.get(colour, 0) % len(svg.SHAPES)]
-    counts[colour] = counts.get(colour, 0) + 1
-  return found
-
-
-def _legend(found: Sequence[_Line], shapes: Mapping[str, str]) -> Html:
-  marks = []
-  for index, line in enumerate(found):
-    across = _LEFT + (svg.WIDTH - _LEFT) / 2 * (index % 2)
-    down = _BOTTOM + 52 + _LEGEND * (index // 2)
-    colour = names.colour_class(line.method)
-    words = markup.visible(svg.clipped(names.title(line.method), 22))
-    marks.append(svg.marker(shapes[line.method], across + 5, down - 4, colour))
-    marks.append(svg.text(across + 16, down, words, class_=f"label {colour}"))
-  return element("g", *marks)
