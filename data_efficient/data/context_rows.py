@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_efficient import progress
-from data_efficient.data import instruction_rows
+from data_efficient.data import instruction_overlap, instruction_rows
 from data_efficient.scorers.templates import Instruction
 
 # A stream of a seed's random numbers; `instruction_rows` has another.
@@ -62,7 +62,8 @@ class InContext(instruction_rows.Ordered):
     self._separator = encoder.text(shots.separator) if shots.separator else []
     self._targets = found.targets
     kept = [records[number] for number in found.numbers]
-    self._prompts = [record.prompt for record in kept]
+    # An example with the query's own prompt, in any form, shows its answer.
+    self._prompts = [instruction_overlap.prompt_key(r.prompt) for r in kept]
     self._tasks = [tasks[number] for number in found.numbers]
     each = progress.over(kept, f"tokenize examples, {label}", total=len(kept))
     parts = [

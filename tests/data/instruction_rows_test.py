@@ -117,6 +117,25 @@ def test_examples_are_of_the_task_and_have_other_prompts():
   assert seen == {"aa", "aaa"}
 
 
+def test_a_query_in_other_case_and_spacing_is_no_example_of_it():
+  records = [Instruction(p, "k") for p in ("a b", "A  B.", "a-B", "c")]
+  encoder = _encoder(inputs=40)
+  rows = context_rows.InContext(
+    records,
+    ["x"] * 4,
+    instruction_rows.read(records, encoder, label="test"),
+    encoder,
+    context_rows.Shots((3,), 12, "/"),
+    label="test",
+  )
+  for number in range(8):
+    shown, query = _texts(rows.draw(number, seed=0))[0][1:].split("<")
+    if query == "c=":
+      assert set(shown.split("/")) == {"[a b=k]", "[A  B.=k]", "[a-B=k]"}
+    else:
+      assert shown == "[c=k]"
+
+
 def test_each_task_has_its_own_examples():
   records = [Instruction(c * 2, c) for c in "abcXYZ"]
   encoder = _encoder(inputs=40)
