@@ -42,6 +42,11 @@ class Better(enum.Enum):
   LOWER = "lower"
   HIGHER = "higher"
 
+  @property
+  def sign(self) -> float:
+    """What values are multiplied by for lower to be better."""
+    return 1.0 if self is Better.LOWER else -1.0
+
 
 # Field of an evaluation's row -> which way is better; the names of scores are
 # those of T5's metrics and of `suite_metrics`. Any other field is no metric:
@@ -91,7 +96,7 @@ class Measure(NamedTuple):
   @property
   def sign(self) -> float:
     """What values are multiplied by for lower to be better."""
-    return 1.0 if self.better is Better.LOWER else -1.0
+    return self.better.sign
 
   @property
   def falling(self) -> Curve:

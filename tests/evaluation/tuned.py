@@ -23,7 +23,17 @@ class Experiment:
   root: pathlib.Path
   corpus: dict = dataclasses.field(default_factory=lambda: dict(CORPUS))
 
-  def select(self, method, budget, seed, records, *, name=None, tokens=None):
+  def select(
+    self,
+    method,
+    budget,
+    seed,
+    records,
+    *,
+    name=None,
+    tokens=None,
+    kind="fraction_of_examples",
+  ):
     """Keeps records by their numbers in the whole pool; returns the name."""
     name = name or f"{method}-{budget:g}-{seed}"
     starts = dict(zip(SHARDS, (0, 6), strict=True))
@@ -37,7 +47,7 @@ class Experiment:
       identity={
         "corpus": self.corpus,
         "sampler": method,
-        "budget": {"kind": "fraction_of_examples", "amount": budget},
+        "budget": {"kind": kind, "amount": budget},
         "seed": seed,
       },
       kept=kept,

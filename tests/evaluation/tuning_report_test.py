@@ -36,7 +36,7 @@ def test_every_figure_of_the_page_is_in_all_three_forms(results):
     for figure in ("2.300", "2.500", "DELIFT", "3.500"):
       assert figure in text, (kind, figure)
   assert texts["page"] == page.write(report.composed(results))
-  for text in ("2.052 to 2.548", "33 s", "330%"):
+  for text in ("2.052 to 2.548", "33 s", "330%", "were all 2 samplers"):
     assert text in texts["page"]
 
 
@@ -63,9 +63,18 @@ def _row(results, use, method):
 
 def test_equal_compute_and_equal_passes_are_told_apart(results, changed):
   assert "4 steps of 2 records: equal compute" in sentences.length(results)
-  _row(changed, "tuned", "full")["steps"] = 10
+  row = _row(changed, "tuned", "full")
+  row["steps"] = 10
   words = sentences.length(changed)
   assert "4 to 10 steps" in words and "as many passes" in words
+  # A step less of its ten, and it would have 1.98 passes, or 2.025.
+  row["epochs"] = 2.2
+  assert "as many passes" in sentences.length(changed)
+  row["epochs"] = 2.25
+  words = sentences.length(changed)
+  assert "2.0 to 2.2 passes" in words and "neither" in words
+  row["epochs"] = None
+  assert "10 steps of 2 records: unequal compute" in sentences.length(changed)
 
 
 def test_what_is_left_out_is_named(results, changed):

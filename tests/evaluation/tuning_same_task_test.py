@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Utilities of examples of the same task, against loops over pairs."""
+"""What examples help, from a utility kernel, against loops over pairs."""
 
 import numpy as np
 import pytest
 
 from data_efficient.data import utility_blocks, utility_kernel_writer
 from data_efficient.data.utility_kernels import UtilityKernel
-from data_efficient.evaluation.tuning import same_task
+from data_efficient.evaluation.tuning import helpers, same_task
 
 TARGETS = ("sum", "sum", "spell", None, "spell", "alone")
 EXAMPLES = ("spell", "sum", "sum", None, "spell", "sum", "other")
@@ -69,3 +69,25 @@ def test_nothing_is_said_of_one_task(kernel):
   opened, _ = kernel
   tasks = ["sum"] * len(TARGETS), ["sum"] * len(EXAMPLES)
   assert same_task.of(opened, *tasks) is None
+
+
+def test_the_examples_of_greatest_utility(kernel):
+  opened, values = kernel
+  # A pair that shows its own answer is none, however much it would help.
+  targets = np.array([0, 2, 3, 5])
+  found = helpers.of(opened, targets)
+  assert [each.target for each in found] == targets.tolist()
+  for each in found:
+    ranked = sorted(
+      (-values[each.target, n].astype(np.float32), n)
+      for n in range(len(EXAMPLES))
+      if not np.isnan(values[each.target, n])
+    )[: helpers.EXAMPLES]
+    assert each.examples == [n for _, n in ranked]
+    assert each.utilities == [-u for u, _ in ranked]
+
+
+def test_records_of_an_axis_that_are_kept():
+  axis = _axis(1, 4)._replace(files=["a", "b", "a", "b"])
+  kept = {"a": np.array([0, 3]), "b": np.array([0, 3]), "c": np.array([1])}
+  assert helpers.among(axis, kept).tolist() == [True, False, False, True]

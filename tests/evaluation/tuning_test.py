@@ -19,6 +19,8 @@ from tests.evaluation import tuned
 
 # Student's t, 0.975, two degrees of freedom.
 T2 = 4.302652729911275
+# Runs that are finished and cannot be compared.
+OTHERS = ("other_base", "other_batch")
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +94,13 @@ def test_training_and_sizes(table):
 def _break(made):
   """Every way in which a directory can be wrong; name -> words."""
   root = made.root
-  for name in ("unfinished", "damaged", "foreign", "other_base", "short"):
+  for name in ("unfinished", "damaged", "foreign", *OTHERS, "short"):
     made.select(name, 0.4, 0, (0, 1))
     made.run(f"{name}-0.4-0", 1.0)
   (root / "runs/unfinished-0.4-0/run.json").unlink()
   (root / "runs/damaged-0.4-0/metrics.jsonl").write_text("{")
   made.run("other_base-0.4-0", 1.0, base="another")
+  made.run("other_batch-0.4-0", 1.0, batch_size=4)
   short = root / "runs/short-0.4-0/run.json"
   short.write_text(short.read_text().replace('"steps": 4', '"steps": 9'))
   made.run("nobody-0.4-0", 1.0)
@@ -107,6 +110,7 @@ def _break(made):
     root, corpus={**tuned.CORPUS, "fingerprint": "x"}
   )
   elsewhere.select("random", 0.4, 5, (0,))
+  made.select("random", 0.4, 6, (0,), kind="fraction_of_tokens")
   made.respond("in_context", "short-0.4-0", test="another", loss=1.0, exact=0.0)
   (root / "responses/tuned/damaged-0.4-0").mkdir()
   return {
@@ -115,11 +119,13 @@ def _break(made):
     "selections/foreign-0.4-0": "'foreign', which is not compared",
     "runs/foreign-0.4-0": "its selection is not there",
     "runs/other_base-0.4-0": "from another base",
+    "runs/other_batch-0.4-0": "or batch size",
     "runs/short-0.4-0": "ends at step 4 of 9",
     "runs/nobody-0.4-0": "its selection is not there",
     "selections/random-twice-7": "the same method, budget and seed",
     "selections/random-twice-8": "the same method, budget and seed",
     "selections/random-0.4-5": "of another pool",
+    "selections/random-0.4-6": "a budget of another kind",
     "responses/in_context/short-0.4-0": "of another test set",
     "responses/tuned/damaged-0.4-0": "unfinished",
   }
@@ -130,7 +136,7 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   before = outcomes.read(tmp_path, None)
   expected = _break(made)
   methods = ["full", "random", "delift"]
-  methods += ["unfinished", "damaged", "other_base", "short"]
+  methods += ["unfinished", "damaged", *OTHERS, "short"]
   found = outcomes.read(tmp_path, methods)
   assert found.outcomes == before.outcomes and found.base == before.base
   left = {
@@ -140,6 +146,33 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
   assert set(left) == set(expected)
   for place, words in expected.items():
     assert words in left[place], place
+
+
+def test_a_seed_that_could_not_be_measured_is_not_dropped(tmp_path):
+  made = tuned.small(tmp_path)
+  made.select("length", 0.4, 0, (0, 1))
+  made.respond("tuned", "length-0.4-0", loss=None, exact=0.5)
+  made.run("length-0.4-0", 2.0)
+  path = tmp_path / "responses/tuned/delift-0.4-1/responses.json"
+  answers = json.loads(path.read_text())
+  answers["overall"]["loss"]["value"] = None
+  path.write_text(json.dumps(answers))
+  found = outcomes.read(tmp_path, None)
+  table = rows.rows(found.outcomes, found.kept)
+  table = {(row["use"], row["method"]): row for row in table}
+  row = table["tuned", "delift"]
+  assert row["metrics"]["loss"] == {
+    **{"mean": None, "std": None, "n": 3, "interval": None}
+  }
+  against = row["against_random"]["loss"]
+  assert against["n"] == 3 and against["verdict"] == "undecided"
+  assert against["mean"] is None and against["interval"] is None
+  assert row["metrics"]["exact"]["n"] == 3
+  assert row["metrics"]["exact"]["mean"] == pytest.approx(1 / 2.3)
+  # A metric that no outcome has a value of is none.
+  nobody = [e for e in found.outcomes if e.key.method == "length"]
+  assert "loss" in rows.metrics(found.outcomes)
+  assert rows.metrics(nobody) == ["watched_loss", "exact", "watched_accuracy"]
 
 
 def test_nothing_to_compare_is_an_error(tmp_path):

@@ -30,6 +30,7 @@ class Kept(NamedTuple):
 
   Attributes:
     key: which one it is.
+    kind: of its budget, which counts examples or tokens; see `budget.Kind`.
     selection: on disk.
     records: how many.
     tokens: of them; None where nobody counted.
@@ -37,6 +38,7 @@ class Kept(NamedTuple):
   """
 
   key: Key
+  kind: str
   selection: selections.Selection
   records: int
   tokens: int | None
@@ -70,10 +72,13 @@ def read(
       left.append(LeftOut(str(path), words))
       continue
     found[path.name] = made
-  corpora = collections.Counter(_corpus(made) for made in found.values())
-  most = max(corpora, key=corpora.__getitem__, default=None)
-  for name in [n for n, made in found.items() if _corpus(made) != most]:
-    words = "a selection of another pool than most of the others"
+  alike = collections.Counter(_comparable(made) for made in found.values())
+  most = max(alike, key=alike.__getitem__, default=None)
+  for name in [n for n, made in found.items() if _comparable(made) != most]:
+    words = (
+      "a selection of another pool, or with a budget of another kind (of "
+      "examples, of tokens), than most of the others"
+    )
     left.append(LeftOut(str(directory / name), words))
     del found[name]
   return _once(directory, found, left)
@@ -101,9 +106,11 @@ def _selection(path: pathlib.Path) -> Kept:
   made = selections.Selection.open(path)
   identity, summary = made.identity, made.summary
   try:
+    budget = identity["budget"]
+    kind = str(budget["kind"])
     key = Key(
       str(identity["sampler"]),
-      float(identity["budget"]["amount"]),
+      float(budget["amount"]),
       int(identity["seed"]),
     )
     records, tokens = int(summary["kept_records"]), summary.get("kept_tokens")
@@ -111,8 +118,9 @@ def _selection(path: pathlib.Path) -> Kept:
     raise EvaluationError(
       f"{path}: no selection of the verb `select` ({error!r})"
     ) from None
-  return Kept(key, made, records, tokens, made.fingerprint())
+  return Kept(key, kind, made, records, tokens, made.fingerprint())
 
 
-def _corpus(made: Kept) -> str:
-  return made.selection.identity["corpus"]["fingerprint"]
+def _comparable(made: Kept) -> tuple[str, str]:
+  """Of which corpus it is, and what its budget counts."""
+  return made.selection.identity["corpus"]["fingerprint"], made.kind

@@ -24,11 +24,6 @@ class Metric(NamedTuple):
   axis: str
   better: Better
 
-  @property
-  def sign(self) -> float:
-    """What values are multiplied by for lower to be better."""
-    return 1.0 if self.better is Better.LOWER else -1.0
-
 
 def _lower(title: str) -> Metric:
   return Metric(title, f"{title.lower()}, nats a token", Better.LOWER)

@@ -12,6 +12,7 @@ vanishes.
 
 import collections
 import json
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ class Outcome(NamedTuple):
     key: of the selection.
     draw: equal for outcomes that are one measurement: responses in context of
       equal selections are equal, whatever their seeds.
-    values: metric -> value.
+    values: metric -> value; NaN where there is none.
     run: facts of its run.json; empty of a use without a run.
   """
 
@@ -114,8 +115,9 @@ def _runs(
     n for n, (facts, _) in found.items() if _comparable(facts) != most
   ]:
     words = (
-      "tuned from another base, or with another network, test set or template "
-      "than most of the others (compared_by and initial_checkpoint of run.json)"
+      "tuned from another base, or with another network, test set, template or "
+      "batch size than most of the others (compared_by, initial_checkpoint and "
+      "batch_size of run.json)"
     )
     left.append(LeftOut(str(directory / name), words))
     del found[name]
@@ -148,8 +150,8 @@ def _run(
 
 
 def _comparable(facts: Mapping[str, Any]) -> str:
-  both = facts.get("compared_by"), facts.get("initial_checkpoint")
-  return json.dumps(both, sort_keys=True)
+  fields = "compared_by", "initial_checkpoint", "batch_size"
+  return json.dumps([facts.get(name) for name in fields], sort_keys=True)
 
 
 def _answers(
@@ -184,7 +186,10 @@ def _responses(path: pathlib.Path) -> tuple[dict[str, float], str]:
     overall, asked = table["overall"], list(table["metrics"])
     values = {name: overall[name]["value"] for name in asked}
     test = json.dumps([table["records"], sorted(asked), _asked(path)])
-    return {n: float(v) for n, v in values.items() if v is not None}, test
+    # What could not be measured makes a mean unknown; left out, the other
+    # seeds would stand for it.
+    found = {n: math.nan if v is None else v for n, v in values.items()}
+    return {n: float(v) for n, v in found.items()}, test
   except (KeyError, TypeError, ValueError) as error:
     raise EvaluationError(
       f"{where}: damaged, or not of the verb `respond` ({error!r}): remove the "

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from data_efficient.evaluation import document, names
+from data_efficient.evaluation import document, headline, names
 from data_efficient.evaluation.document import (
   Code,
   Entry,
@@ -82,7 +82,8 @@ def _verdicts(results: Mapping) -> Section | None:
   blocks: list = [Listing(entries, kind="verdicts")]
   if len(entries) > _VERDICTS:
     blocks = [Folded(f"{len(entries)} selections against Random", blocks)]
-  return Section("", blocks, key="verdicts")
+  chance = Paragraph(headline.chance_text(len(found)), soft=True)
+  return Section("", [*blocks, chance], key="verdicts")
 
 
 def _quality(results: Mapping) -> Section:

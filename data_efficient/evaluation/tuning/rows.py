@@ -27,8 +27,13 @@ _Group = dict[int, Outcome]  # by seed
 
 
 def metrics(outcomes: Sequence[Outcome]) -> list[str]:
-  """The metrics that any outcome has, in the order of tables."""
-  there = {name for each in outcomes for name in each.values}
+  """The metrics that any outcome has a value of, in the order of tables."""
+  there = {
+    name
+    for each in outcomes
+    for name, value in each.values.items()
+    if math.isfinite(value)
+  }
   return [name for name in METRICS if name in there]
 
 
@@ -143,7 +148,7 @@ def difference(
   seeds = sorted(pairs.values())
   if not seeds:
     return None
-  sign = METRICS[metric].sign
+  sign = METRICS[metric].better.sign
   found = comparison.paired_difference(
     *(
       {seed: sign * side[seed].values[metric] for seed in seeds}

@@ -92,9 +92,26 @@ def length(results: Mapping) -> str:
     least, most = number(min(epochs), 1), number(max(epochs), 1)
     return f"{words}, {least} to {most} passes over what was selected."
   low, high = number(min(steps), 0), number(max(steps), 0)
+  words = f"Runs take {low} to {high} steps{each}"
+  if len(epochs) < len(rows):
+    return f"{words}: unequal compute."
+  least, most = number(min(epochs), 1), number(max(epochs), 1)
+  if not _equal_passes(rows):
+    return (
+      f"{words}, {least} to {most} passes over what was selected: neither the "
+      "compute nor the passes are equal."
+    )
   return (
-    f"Runs take {low} to {high} steps{each}: as many passes over each"
-    " selection, so that smaller ones cost less to train."
+    f"{words}: as many passes over each selection ({least}), so that smaller "
+    "ones cost less to train."
+  )
+
+
+def _equal_passes(rows: Sequence[Mapping]) -> bool:
+  """Whether a step less would leave every run short of the least passes."""
+  least = min(row["epochs"] for row in rows)
+  return all(
+    row["epochs"] * (row["steps"] - 1) / row["steps"] < least for row in rows
   )
 
 

@@ -145,7 +145,7 @@ def selected(results: Mapping) -> Table:
             "Duplicates"]  # fmt: skip
   caption = (
     "What was selected, means over seeds. Duplicates: records whose prompt, "
-    "folded in case, white space and punctuation, another one has too."
+    "folded in case, white space and punctuation, an earlier one has too."
   )
   return document.table(caption, header, rows, key="selected")
 
