@@ -8,7 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from data_efficient import progress
-from data_efficient.data import instruction_overlap, instruction_rows
+from data_efficient.data import (
+  in_context,
+  instruction_overlap,
+  instruction_rows,
+)
 from data_efficient.scorers.templates import Instruction
 
 # A stream of a seed's random numbers; `instruction_rows` has another.
@@ -94,23 +98,23 @@ class InContext(instruction_rows.Ordered):
     """Whether any example of its task fits before it."""
     group = self._shown.get(self._tasks[number], np.zeros(0, np.int64))
     others = any(self._prompts[n] != self._prompts[number] for n in group)
-    return others and self._fits(number, self._shots.tokens)
+    return others and self._shots.tokens <= self._room(number)
 
-  def _fits(self, number: int, examples: int) -> bool:
+  def _room(self, number: int) -> int:
+    """Tokens that the examples before a query may have."""
     own = len(self._queries[number]) + len(self._begin) + len(self._end)
-    return self._window.fits(own + examples, len(self._targets[number]))
+    return self._window.room(len(self._targets[number])) - own
 
   def draw(self, number: int, seed: int) -> instruction_rows.Row:
     """See `Rows`; the examples are drawn anew each time."""
     asked = self._askable[self.place(number, seed)]
     random = np.random.default_rng((seed, _EXAMPLES, number))
-    examples: list[int] = []
-    for shown in self._candidates(asked, random):
-      more = [*self._examples[shown], *(self._separator if examples else ())]
-      if not self._fits(asked, len(examples) + len(more)):
-        break
-      # What was drawn first stands next to the query.
-      examples = [*more, *examples]
+    drawn = self._candidates(asked, random)
+    examples, _ = in_context.before_query(
+      (self._examples[shown].tolist() for shown in drawn),
+      separator=self._separator,
+      room=self._room(asked),
+    )
     inputs = [*self._begin, *examples, *self._queries[asked], *self._end]
     return instruction_rows.Row(
       np.array(inputs, np.int32), self._targets[asked]

@@ -9,7 +9,7 @@ the query and the room for its answer are never touched. Where not all examples
 fit, the farthest are left out; the nearest alone is cut at its end.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from data_efficient.data import (
@@ -59,13 +59,7 @@ def prompt(
   asked = [*encoder.part("query", query), *encoder.end]
   left = room - len(encoder.begin) - len(asked)
   parts = [encoder.part("example", example) for example in examples]
-  shown: list[int] = []
-  count = 0
-  for part in parts:
-    more = [*part, *(separator if shown else ())]
-    if len(shown) + len(more) > left:
-      break
-    shown, count = [*more, *shown], count + 1
+  shown, count = before_query(parts, separator=separator, room=left)
   cut = parts and not count and len(encoder.part("example", _BLANK)) < left
   if cut:
     shown, count = parts[0][:left], 1
@@ -75,6 +69,27 @@ def prompt(
   if len(ids) > room:
     return Prompt([], reason=TOO_LONG)
   return Prompt(ids)
+
+
+def before_query(
+  examples: Iterable[Sequence[int]], *, separator: Sequence[int], room: int
+) -> tuple[list[int], int]:
+  """The ids that stand before a query, and how many examples they are.
+
+  Args:
+    examples: the first stands next to the query; the first that does not fit,
+      and all behind it, are left out.
+    separator: ids between two.
+    room: ids, at most.
+  """
+  shown: list[int] = []
+  count = 0
+  for example in examples:
+    more = [*example, *(separator if count else ())]
+    if len(shown) + len(more) > room:
+      break
+    shown, count = [*more, *shown], count + 1
+  return shown, count
 
 
 def keys(instruction: Instruction) -> tuple[Hashable, Hashable]:

@@ -88,11 +88,14 @@ class Window(NamedTuple):
   targets: int
   decoder_only: bool
 
+  def room(self, targets: int) -> int:
+    """Tokens that inputs before so many targets may have."""
+    return self.inputs + 1 - targets if self.decoder_only else self.inputs
+
   def fits(self, inputs: int, targets: int) -> bool:
     """Whether so many tokens fit."""
-    if self.decoder_only:
-      return inputs + targets <= self.inputs + 1
-    return inputs <= self.inputs and targets <= self.targets
+    whole = self.decoder_only or targets <= self.targets
+    return whole and inputs <= self.room(targets)
 
 
 class Encoder:
