@@ -236,15 +236,23 @@ def test_the_verb_makes_and_checks(files, tmp_path, capsys):
   assert main.main(["split", *words, *fields]) == 0
   said = capsys.readouterr().out
   assert "the prompts of 30" in said and "40 records have an empty" in said
-  names = ["check_splits", "check_targets"]
+  names = ["check_splits", "check_targets", "check_known"]
   check = [f"--gin_file=gin/runs/{name}.gin" for name in names]
-  check += [f"--gin.TARGETS={tmp_path}/sets/targets.jsonl", *fields]
+  known = _write(tmp_path / "known.jsonl", [{**ROWS[0], "instruction": "1"}])
+  check += [f"--gin.KNOWN={known}", *fields]
+  targets = f"--gin.TARGETS={tmp_path}/sets/targets.jsonl"
   test = f"--gin.TEST={tmp_path}/sets/test.jsonl"
   pool = f"--gin.POOL={tmp_path}/sets/pool.jsonl"
-  assert main.main(["split", *check, pool, test]) == 0
-  assert "no two sets" in capsys.readouterr().out
-  assert main.main(["split", *check, pool, f"--gin.TEST={files}"]) == 2
-  assert "'test' are in 'pool'" in capsys.readouterr().err
+  assert main.main(["split", *check, targets, pool, test]) == 0
+  said = capsys.readouterr().out
+  assert "no two sets" in said and "targets, 1 known, " in said
+  for overlap, message in (
+    ([targets, pool, f"--gin.TEST={files}"], "'test' are in 'pool'"),
+    ([f"--gin.TARGETS={known}", pool, test], "'known' are in 'targets'"),
+    ([targets, f"--gin.POOL={known}", test], "'known' are in 'pool'"),
+  ):
+    assert main.main(["split", *check, *overlap]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_real_questions_stay_with_their_article(shared, tmp_path):
