@@ -22,7 +22,7 @@ from tests.data import selecting_test
 from tests.selection import by_shard
 
 pytest.importorskip(
-  "apache_beam", reason="Apache Beam is not installed: pip install -e '.[beam]'"
+  "apache_beam", reason="Apache Beam is not installed: run `make beam`"
 )
 OPTIONS = ["--runner=DirectRunner"]
 recipe = selecting_test.recipe

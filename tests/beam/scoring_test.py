@@ -20,7 +20,7 @@ from tests import compilation
 from tests.cli import embedding_test
 
 pytest.importorskip(
-  "apache_beam", reason="Apache Beam is not installed: pip install -e '.[beam]'"
+  "apache_beam", reason="Apache Beam is not installed: run `make beam`"
 )
 HERE = ("--runner=DirectRunner",)
 PROCESSES = (

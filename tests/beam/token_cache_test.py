@@ -13,7 +13,7 @@ from tests.data import served
 from tests.training import fakes
 
 pytest.importorskip(
-  "apache_beam", reason="Apache Beam is not installed: pip install -e '.[beam]'"
+  "apache_beam", reason="Apache Beam is not installed: run `make beam`"
 )
 SETTINGS = {"inputs": 24, "noise_density": 0.15, "mean_span_length": 3.0}
 LENGTHS = {"inputs": 24, "targets": 12}

@@ -28,10 +28,10 @@ def tex():
   """The command; tests are skipped where there is none or not its packages."""
   found = shutil.which("pdflatex")
   if not found or not shutil.which("kpsewhich"):
-    pytest.skip("no pdflatex on this machine")
+    pytest.skip("no pdflatex or no kpsewhich: install TeX Live")
   for package in ("booktabs.sty", "longtable.sty", "graphicx.sty"):
     if subprocess.run(["kpsewhich", package], check=False).returncode:
-      pytest.skip(f"TeX has no {package} here")
+      pytest.skip(f"TeX has no {package}: install it from TeX Live")
   return found
 
 

@@ -14,7 +14,9 @@ from data_efficient.evaluation import benchmark_metrics, suite_metrics
 glue_utils = pytest.importorskip(
   "t5.data.glue_utils", reason="t5 is not installed: run `make suites`"
 )
-metrics = pytest.importorskip("t5.evaluation.metrics")
+metrics = pytest.importorskip(
+  "t5.evaluation.metrics", reason="t5 is not installed: run `make suites`"
+)
 SAMPLING = {"resamples": 50, "seed": 0}
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")
 

@@ -13,7 +13,7 @@ from absl import flags
 from launch import xm_launch
 from tests import conftest, smoke_runs
 
-pytest.importorskip("xmanager")
+pytest.importorskip("xmanager", reason="run `make xm`")
 
 _CONFIG = """
 from data_efficient.cli.jobs import Job

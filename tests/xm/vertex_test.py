@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-pytest.importorskip("xmanager")
+pytest.importorskip("xmanager", reason="run `make xm`")
 
 from google.auth import exceptions  # noqa: E402
 from google.cloud import aiplatform_v1 as aip  # noqa: E402
