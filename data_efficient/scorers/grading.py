@@ -28,6 +28,7 @@ from data_efficient.scorers import (
   defences,
   interface,
   judges,
+  questions,
 )
 from data_efficient.scorers.rubrics import Rubric
 
@@ -66,7 +67,7 @@ class Said(NamedTuple):
     shares: probabilities of the answers, of which 1 is their sum.
     mass: their sum before; NaN where the text does not fit.
     outside: whether the judge would say something else, or its probability on
-      the answers is too small.
+      the answers is too small, or no number.
     fits: whether it was asked.
   """
 
@@ -121,8 +122,13 @@ class Grader:
       step=self.length_step,
       batch_tokens=self.batch_tokens,
     )
-    self._scale = tuple(map(self._spelt, self.rubric.scale))
-    self._choices = tuple(map(self._spelt, self.rubric.choices))
+    self._before, self._after = questions.frame(
+      self.tokenizer, "", "", continued=True, chat=self.chat
+    )
+    self._scale, self._choices = (
+      tuple(questions.spelt(self.tokenizer, word, self.chat) for word in words)
+      for words in (self.rubric.scale, self.rubric.choices)
+    )
     for words in (self._scale, self._choices):
       if len(set(words)) < len(words):
         raise GradingError(
@@ -184,21 +190,18 @@ class Grader:
     is better where it stands first, and where it stands last; "mass" as of
     `grade`.
     """
-
-    def text(one: Compared, pair: tuple[str, str]) -> str:
-      return self.rubric.comparing(one.prompt, one.reference, pair)
-
     said = [
       self._asked(
-        [text(one, (one.first, one.second)) for one in batch],
+        [
+          self.rubric.comparing(
+            one.prompt, one.reference, (one.first, one.second)[::step]
+          )
+          for one in batch
+        ],
         self._choices,
         advance,
-      ),
-      self._asked(
-        [text(one, (one.second, one.first)) for one in batch],
-        self._choices,
-        advance,
-      ),
+      )
+      for step in (1, -1)
     ]
     before, behind = said[0].shares[:, 0], said[1].shares[:, 1]
     wins = (before > 0.5) & (behind > 0.5)
@@ -221,26 +224,23 @@ class Grader:
       GradingError: more than half of those that fit have no grade.
     """
     asked = [status for status in statuses if status != TOO_LONG]
-    spoilt, outside = (
-      sum(status == found for status in asked)
-      for found in (NON_FINITE, OUTSIDE)
-    )
+    spoilt, outside = asked.count(NON_FINITE), asked.count(OUTSIDE)
     if spoilt * 2 > len(asked):
       raise GradingError(
         f"the judge's probabilities are no numbers for {spoilt:,} of "
         f"{len(asked):,} records: its checkpoint is damaged, or not the one of "
         "its config.json"
       )
-    if outside * 2 <= len(asked):
-      return
-    middle = float(np.median(mass)) if len(mass) else float("nan")
-    raise GradingError(
-      f"the judge answers outside its scale for {outside:,} of {len(asked):,} "
-      f"records: it puts {middle:.3g} (median) on its answers, least_mass is "
-      f"{self.least_mass:g}. Take a judge that follows instructions, its "
-      "family's chat template (gin/models/chat/), or another question in the "
-      "rubric; lower LEAST_MASS only if its answers are the likely ones"
-    )
+    if outside * 2 > len(asked):
+      middle = float(np.median(mass)) if len(mass) else float("nan")
+      raise GradingError(
+        f"the judge answers outside its scale for {outside:,} of "
+        f"{len(asked):,} records: it puts {middle:.3g} (median) on its "
+        f"answers, least_mass is {self.least_mass:g}. Take a judge that "
+        "follows instructions, its family's chat template (gin/models/chat/), "
+        "or another question in the rubric; lower LEAST_MASS only if its "
+        "answers are the likely ones"
+      )
 
   def _asked(
     self,
@@ -249,49 +249,38 @@ class Grader:
     advance: Advance | None,
   ) -> Said:
     """Answers to texts; NaN for those that are too long."""
-    inputs = [self._ids(text) for text in texts]
+    judge, inputs = self.judge, [self._ids(text) for text in texts]
+    fits = np.array([len(ids) <= self.max_tokens for ids in inputs], bool)
     nats = np.full((len(texts), len(words)), np.nan)
     likely = np.full(len(texts), -1)
-    fitting = [n for n, ids in enumerate(inputs) if len(ids) <= self.max_tokens]
-    planned = self._buckets.batches(
-      [len(inputs[n]) for n in fitting], multiple=self.judge.rows_multiple
-    )
-    for made in planned:
-      numbers = [fitting[item] for item in made.items]
-      own = made._replace(items=list(range(len(numbers))))
-      rows = [inputs[n] for n in numbers]
-      tokens = batching.padded(rows, own, left=True, padding=-1)
-      with self.judge.devices():
+    fitting = np.flatnonzero(fits)
+    kept = [inputs[number] for number in fitting]
+    lengths = [len(ids) for ids in kept]
+    for made in self._buckets.batches(lengths, multiple=judge.rows_multiple):
+      tokens = batching.padded(kept, made, left=True, padding=judge.padding)
+      with judge.devices():
         found, first = answers.beside_the_first(
-          self.judge.parameters,
-          self.judge.place(tokens),
-          network=self.judge.network,
+          judge.parameters,
+          judge.place(tokens),
+          network=judge.network,
           answers=words,
         )
+      numbers = fitting[made.items]
       nats[numbers] = np.asarray(found, np.float64)[: len(numbers)]
       likely[numbers] = np.asarray(first)[: len(numbers)]
       if advance:
         advance(len(numbers))
     probabilities = np.exp(nats)
     mass = probabilities.sum(axis=1)
-    begins = sorted({pieces[0] for pieces in words})
+    begins = [pieces[0] for pieces in words]
     with np.errstate(invalid="ignore", divide="ignore"):
       shares = probabilities / mass[:, None]
     outside = ~np.isin(likely, begins) | ~(mass > self.least_mass)
-    fits = np.array([len(ids) <= self.max_tokens for ids in inputs], bool)
-    return Said(shares, mass, outside & np.isfinite(mass), fits)
+    return Said(shares, mass, outside, fits)
 
   def _ids(self, text: str) -> list[int]:
     text = defences.whole_characters(text)
-    if not self.chat:
-      return [*self.tokenizer.begin_ids, *self.tokenizer.encode(text)]
-    before, after = self.chat.around(self.tokenizer, "", "")
-    return [*before, *self.tokenizer.encode(text), *after]
-
-  def _spelt(self, word: str) -> tuple[int, ...]:
-    if self.chat:
-      return tuple(self.chat.answer_ids(self.tokenizer, word))
-    return tuple(self.tokenizer.answer_ids(word))
+    return [*self._before, *self.tokenizer.encode(text), *self._after]
 
 
 def _scores(
@@ -300,15 +289,11 @@ def _scores(
   mass = np.minimum(*(one.mass for one in said))
   outside = np.logical_or(*(one.outside for one in said))
   fits = np.logical_and(*(one.fits for one in said))
-  statuses = []
-  for fit, number, out in zip(fits, mass, outside, strict=True):
-    if not fit:
-      statuses.append(TOO_LONG)
-    elif not np.isfinite(number):
-      statuses.append(NON_FINITE)
-    else:
-      statuses.append(OUTSIDE if out else interface.SCORED)
-  columns = columns | {"mass": mass}
-  return interface.Scores(
-    statuses, {name: v.astype(np.float32) for name, v in columns.items()}
+  statuses = np.select(
+    [~fits, ~np.isfinite(mass), outside],
+    [TOO_LONG, NON_FINITE, OUTSIDE],
+    interface.SCORED,
   )
+  columns = {**columns, "mass": mass}
+  stored = {name: v.astype(np.float32) for name, v in columns.items()}
+  return interface.Scores(statuses.tolist(), stored)

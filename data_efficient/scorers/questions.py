@@ -60,22 +60,21 @@ class Question:
 
   @functools.cached_property
   def _frame(self) -> tuple[list[int], list[int]]:
-    if self.chat:
-      return self.chat.around(
-        self.tokenizer, self.prompt.before, self.prompt.after
-      )
-    encode = self.tokenizer.encode
-    before = encode(self.prompt.before)
-    after = encode(self.prompt.after)
-    if self.prompt.continued:
-      return [*self.tokenizer.begin_ids, *before], after
-    return before, [*after, self.tokenizer.eos_id]
+    return frame(
+      self.tokenizer,
+      self.prompt.before,
+      self.prompt.after,
+      continued=self.prompt.continued,
+      chat=self.chat,
+    )
 
   @functools.cached_property
   def answers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Pieces of the positive and of the negative answer."""
-    words = (self.prompt.positive, self.prompt.negative)
-    return tuple(tuple(self._spelt(word)) for word in words)
+    return (
+      spelt(self.tokenizer, self.prompt.positive, self.chat),
+      spelt(self.tokenizer, self.prompt.negative, self.chat),
+    )
 
   @functools.cached_property
   def casings(self) -> dict[str, tuple[int, ...]]:
@@ -83,16 +82,11 @@ class Question:
     found = {}
     for word in self.prompt.casings():
       try:
-        found[word] = tuple(self._spelt(word))
+        found[word] = spelt(self.tokenizer, word, self.chat)
       except TokenizerError:
         if word in (self.prompt.positive, self.prompt.negative):
           raise
     return found
-
-  def _spelt(self, word: str) -> list[int]:
-    if self.chat:
-      return self.chat.answer_ids(self.tokenizer, word)
-    return self.tokenizer.answer_ids(word)
 
   @functools.cached_property
   def document_tokens(self) -> int:
@@ -134,6 +128,49 @@ class Question:
       "defence": self.defence.identity(),
       **chat,
     }
+
+
+def frame(
+  tokenizer: Tokenizer,
+  before: str,
+  after: str,
+  *,
+  continued: bool,
+  chat: ChatTemplate | None,
+) -> tuple[list[int], list[int]]:
+  """Pieces of what a judge reads in front of a document, and behind it.
+
+  Args:
+    tokenizer: the judge's.
+    before: the question's part in front of the document.
+    after: its part behind the document.
+    continued: whether the answer goes on after it (a decoder-only judge), or is
+      a text of its own behind an end-of-sequence.
+    chat: how the judge was shown conversations, whose answers go on; None for a
+      bare prompt.
+
+  Raises:
+    TokenizerError: it does not know the chat's marks.
+  """
+  if chat:
+    return chat.around(tokenizer, before, after)
+  pieces, end = tokenizer.encode(before), tokenizer.encode(after)
+  if continued:
+    return [*tokenizer.begin_ids, *pieces], end
+  return pieces, [*end, tokenizer.eos_id]
+
+
+def spelt(
+  tokenizer: Tokenizer, word: str, chat: ChatTemplate | None
+) -> tuple[int, ...]:
+  """Pieces of an answer behind such a frame.
+
+  Raises:
+    TokenizerError: it cannot be spelt there.
+  """
+  if chat:
+    return tuple(chat.answer_ids(tokenizer, word))
+  return tuple(tokenizer.answer_ids(word))
 
 
 def head(

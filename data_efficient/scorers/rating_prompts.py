@@ -123,7 +123,10 @@ class Ratings:
     Raises:
       TokenizerError: the vocabulary cannot spell one.
     """
-    return tuple(tuple(self._spelt(word)) for word in self.prompts.scale)
+    return tuple(
+      questions.spelt(self.tokenizer, word, self.chat)
+      for word in self.prompts.scale
+    )
 
   def inputs(self, instruction: Instruction) -> list[list[int]]:
     """The judge's input for each order."""
@@ -140,16 +143,16 @@ class Ratings:
   @functools.cached_property
   def _frames(self) -> list[tuple[list[int], list[int]]]:
     """What stands before a record, and behind it, for each order."""
-    return [self._frame(order) for order in self.prompts.orders]
-
-  def _frame(self, order: str) -> tuple[list[int], list[int]]:
-    before, end = order + self.prompts.before_prompt, self.prompts.end
-    if self.chat:
-      return self.chat.around(self.tokenizer, before, end)
-    pieces, after = self.tokenizer.encode(before), self.tokenizer.encode(end)
-    if self.decoder_only:
-      return [*self.tokenizer.begin_ids, *pieces], after
-    return pieces, [*after, self.tokenizer.eos_id]
+    return [
+      questions.frame(
+        self.tokenizer,
+        order + self.prompts.before_prompt,
+        self.prompts.end,
+        continued=self.decoder_only,
+        chat=self.chat,
+      )
+      for order in self.prompts.orders
+    ]
 
   @functools.cached_property
   def _between(self) -> list[int]:
@@ -158,11 +161,6 @@ class Ratings:
   def _head(self, text: str) -> list[int]:
     text = defences.whole_characters(text)
     return questions.head(self.tokenizer, text, self.room)
-
-  def _spelt(self, word: str) -> list[int]:
-    if self.chat:
-      return self.chat.answer_ids(self.tokenizer, word)
-    return self.tokenizer.answer_ids(word)
 
   def identity(self) -> dict:
     """The prompts, the vocabulary and the window, JSON-able."""

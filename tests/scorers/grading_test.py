@@ -8,9 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from data_efficient.models import decoder_configs, networks, tokenizer_files
+from data_efficient.models import (
+  chat_templates,
+  decoder_configs,
+  networks,
+  tokenizer_files,
+  tokenizers,
+)
 from data_efficient.scorers import answers, grading, interface, judges, rubrics
 from tests import decoders
+from tests.scorers import asked
 
 RUBRIC = rubrics.Rubric(
   introduction="Grade.",
@@ -159,6 +166,45 @@ def test_too_little_probability_on_the_scale_is_outside_it(judge, monkeypatch):
   assert found.statuses == [grading.NON_FINITE] * 2
   with pytest.raises(grading.GradingError, match="checkpoint is damaged"):
     _grader(judge).check(found.statuses, [])
+
+
+def test_what_fits_keeps_its_place_among_what_does_not(judge, monkeypatch):
+  """Texts of many lengths, in batches of two; the grade is the length's."""
+
+  def of(length):
+    return [1 / length, 1e-9, 1 - 1 / length]
+
+  _says(monkeypatch, lambda ids: of(max(len(ids), 2)))
+  letters = [9, 400, 1, 30, 400, 2, 17]
+  batch = [grading.Graded("a", "b", "c" * count) for count in letters]
+  grader = _grader(judge, length_step=16)
+  found = grader.grade(batch)
+  score, statuses = found.columns["score"], found.statuses
+  for row, (count, one) in enumerate(zip(letters, batch, strict=True)):
+    if count == 400:
+      assert statuses[row] == grading.TOO_LONG and np.isnan(score[row])
+      continue
+    text = RUBRIC.grading(*one, reference_first=True)
+    share = of(1 + len(judge[1].encode(text)))
+    assert statuses[row] == interface.SCORED
+    assert score[row] == pytest.approx(np.dot(share, [1, 3, 10]), rel=1e-6)
+
+
+def test_a_chat_stands_around_what_is_graded(judge, monkeypatch):
+  read = []
+  _says(monkeypatch, lambda ids: read.append(ids) or [0.5, 0.2, 0.2])
+  chat = chat_templates.ChatTemplate(
+    before="<s>U: ", after="\nM:", marks=("<s>",)
+  )
+  one = grading.Graded("<s>a", "b", "c")
+  _grader(judge, chat=chat, batch_tokens=256).grade([one])
+  encode, mark = judge[1].encode, judge[1].encode_marked("<s>")
+  texts = [RUBRIC.grading(*one, reference_first=f) for f in (True, False)]
+  assert read == [
+    [*mark, *encode("U: "), *encode(text), *encode("\nM:")] for text in texts
+  ]
+  with pytest.raises(tokenizers.TokenizerError, match="reads no marks"):
+    _grader((judge[0], asked.Letters()), chat=chat)
 
 
 @pytest.mark.parametrize(
