@@ -69,6 +69,8 @@ def jobs(
     test=f"{single}/test.jsonl",
   )
   bindings = {
+    # What the decoder was taught: the test sets share none of it, either.
+    "KNOWN": _taught(mixture, single),
     **{"TASK_FIELD": _TASKS, "MAX_TOKENS": 320, "USES": ("tuned",)},
     **{"BUDGETS": (0.1, 0.3, 0.5), "SEEDS": (0, 1, 2)},
     "UTILITY_TARGETS": 100,
@@ -114,7 +116,7 @@ def _decoder(
     ),
     bindings={
       **{"OUTPUT": run, "PREPARED": prepared, "TEXT_FILES": text},
-      "POOL": (f"{mixture}/base.jsonl", f"{single}/base.jsonl"),
+      "POOL": _taught(mixture, single),
       "WATCHED": f"{mixture}/watched.jsonl",
       **{"TASK_FIELD": _TASKS, "MAX_TOKENS": 320, "EXAMPLE_TOKENS": 112},
       **{"SHOTS": (1, 2), "BATCH_SIZE": 24, "STEPS": steps},
@@ -136,6 +138,10 @@ def _decoder(
     needs=[train.name],
   )
   return [train, export]
+
+
+def _taught(mixture: str, single: str) -> tuple[str, ...]:
+  return (f"{mixture}/base.jsonl", f"{single}/base.jsonl")
 
 
 def _behind(found: Sequence[Job], use: str, first: str) -> list[Job]:
