@@ -10,6 +10,7 @@ import pytest
 from data_efficient.evaluation.run_fields import EvaluationError
 from data_efficient.evaluation.tuning import (
   helpers,
+  kept,
   outcomes,
   results,
   rows,
@@ -19,6 +20,7 @@ from tests.evaluation import tuned
 
 # Student's t, 0.975, two degrees of freedom.
 T2 = 4.302652729911275
+KEY = kept.Key("delift", 0.4, 0)
 # Runs that are finished and cannot be compared.
 OTHERS = ("other_base", "other_batch")
 
@@ -64,6 +66,23 @@ def test_a_higher_accuracy_is_better(table):
   assert found["verdict"] == "worse" and found["interval"][1] < 0
   full = table["tuned", "full"]["against_random"]
   assert full == {}  # none at its budget
+
+
+def test_an_interval_of_a_metric_where_higher_is_better():
+  ours, theirs = (
+    {
+      seed: outcomes.Outcome("tuned", KEY, str(seed), {"exact": value}, {})
+      for seed, value in enumerate(values)
+    }
+    for values in ((0.5, 0.7, 0.6), (0.1, 0.2, 0.3))
+  )
+  half = T2 * 0.1 / math.sqrt(3)
+  found = rows.difference(ours, theirs, "exact")
+  assert found["mean"] == pytest.approx(0.4) and found["verdict"] == "better"
+  assert found["interval"] == pytest.approx([0.4 - half, 0.4 + half])
+  back = rows.difference(theirs, ours, "exact")
+  assert back["mean"] == pytest.approx(-0.4) and back["verdict"] == "worse"
+  assert back["interval"] == pytest.approx([-0.4 - half, -0.4 + half])
 
 
 def test_equal_selections_in_context_are_one_measurement(table):
