@@ -7,7 +7,7 @@ read before is a `Cache`, which any number of continuations may share.
 """
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,13 @@ from flax.linen import partitioning
 from jaxtyping import Array, Bool, Float, Int
 
 from data_efficient.models import (
-  attention,
+  decoder_cache,
   decoder_layers,
   grouped_attention,
   layers,
   stacks,
 )
+from data_efficient.models.decoder_cache import Cache
 
 Tokens = Int[Array, "b t"] | Int[np.ndarray, "b t"]
 States = Float[Array, "b t e"]
@@ -85,20 +86,6 @@ class DecoderConfig(decoder_layers.LayerSizes):
     return CausalModel(self)
 
 
-class Cache(NamedTuple):
-  """What was read so far.
-
-  Attributes:
-    layers: keys and values of each layer.
-    positions: of the tokens, int32 [b, s].
-    valid: which of them are tokens and not padding, bool [b, s].
-  """
-
-  layers: tuple[grouped_attention.KeysValues, ...]
-  positions: Int[Array, "b s"]
-  valid: Bool[Array, "b s"]
-
-
 class CausalModel(nn.Module):
   """A decoder-only network; trains as T5X's do, and scores."""
 
@@ -141,7 +128,7 @@ class CausalModel(nn.Module):
     positions = jnp.maximum(jnp.cumsum(valid, axis=1) - 1, 0)
     if past is not None:
       before = past.valid.sum(axis=1, keepdims=True)
-      positions += _spread(before, len(valid))
+      positions += decoder_cache.spread(before, len(valid))
     return self._stack(tokens, positions, valid, None, past)
 
   def extend(
@@ -170,7 +157,7 @@ class CausalModel(nn.Module):
       return jax.lax.dynamic_update_slice_in_dim(whole, some, at, axis=1)
 
     read = Cache((), put(cache.positions, positions), put(cache.valid, valid))
-    masks = _masks(self.config, positions, read, None, before=at)
+    masks = self._masks(positions, read, None, before=at)
     past = [grouped_attention.Places(*kept, at) for kept in cache.layers]
     x, new = self._layers(tokens, positions, valid, masks, past)
     return x, read._replace(layers=tuple(new))
@@ -227,7 +214,9 @@ class CausalModel(nn.Module):
     config = self.config
     read = Cache((), positions, valid)
     if past is not None:
-      earlier = _spread((past.positions, past.valid), len(positions))
+      earlier = decoder_cache.spread(
+        (past.positions, past.valid), len(positions)
+      )
       read = Cache(
         (),
         *(
@@ -236,16 +225,24 @@ class CausalModel(nn.Module):
         ),
       )
     before = read.positions.shape[1] - positions.shape[1]
-    masks = _masks(config, positions, read, segments, before=before)
+    masks = self._masks(positions, read, segments, before=before)
     pasts = (None,) * len(config.layers) if past is None else past.layers
     x, kept = self._layers(tokens, positions, valid, masks, pasts)
     if past is not None:
       # Whoever wants no cache pays for none: it is not computed then.
       kept = [
-        grouped_attention.joined(_spread(earlier, len(positions)), new)
+        grouped_attention.joined(
+          decoder_cache.spread(earlier, len(positions)), new
+        )
         for earlier, new in zip(past.layers, kept, strict=True)
       ]
     return x, read._replace(layers=tuple(kept))
+
+  def _masks(self, positions, read, segments, *, before):
+    windows = {kind.window for kind in self.config.layers}
+    return decoder_cache.masks(
+      positions, read, segments, before=before, windows=windows
+    )
 
   def _layers(self, tokens, positions, valid, masks, pasts):
     """The stream after all layers, and what each of them keeps."""
@@ -264,56 +261,3 @@ class CausalModel(nn.Module):
       x, new = apply(layer, x, positions, masks[kind.window], past)
       kept.append(new)
     return x, kept
-
-
-def with_room(cache: Cache, places: int, *, dtype: str) -> Cache:
-  """A cache with free places behind those that are taken.
-
-  Args:
-    cache: of `CausalModel.read`.
-    places: how many are added.
-    dtype: that keys and values are kept in; the network's own changes no
-      result, since it rounds the operands of its products to it.
-  """
-
-  def widened(x: Array) -> Array:
-    return jnp.pad(x, [(0, 0), (0, places), *[(0, 0)] * (x.ndim - 2)])
-
-  kept = jax.tree.map(lambda x: widened(x.astype(dtype)), cache.layers)
-  return Cache(kept, widened(cache.positions), widened(cache.valid))
-
-
-def _masks(
-  config: DecoderConfig,
-  positions: Int[Array, "b t"],
-  read: Cache,
-  segments: Tokens | None,
-  *,
-  before: int | Int[Array, ""],
-) -> dict[int | None, Bool[Array, "b 1 t s"]]:
-  """Which new token sees which token, for each window that layers have.
-
-  Args:
-    config: of the network.
-    positions: of the new tokens.
-    read: all tokens, the new ones among them.
-    segments: of the new tokens, which are all then; None for one.
-    before: places in `read` that stand before the new ones.
-  """
-  # Order in the row decides, not the position: padding has one, too.
-  t, s = positions.shape[1], read.positions.shape[1]
-  visible = jnp.arange(s) <= before + jnp.arange(t)[:, None]
-  visible = visible[None, None]
-  visible = visible & read.valid[:, None, None]
-  if segments is not None:
-    visible &= attention.segment_mask(segments, segments)
-  distance = positions[:, None, :, None] - read.positions[:, None, None]
-  return {
-    window: visible if window is None else visible & (distance < window)
-    for window in {kind.window for kind in config.layers}
-  }
-
-
-def _spread(past: Any, rows: int) -> Any:
-  """Arrays of which each row is shared by several neighbours, for all rows."""
-  return jax.tree.map(lambda x: jnp.repeat(x, rows // len(x), axis=0), past)

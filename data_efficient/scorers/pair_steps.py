@@ -18,7 +18,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from data_efficient.kernels import likelihood, utility
-from data_efficient.models import decoder, networks, partitioning
+from data_efficient.models import (
+  decoder,
+  decoder_cache,
+  networks,
+  partitioning,
+)
 from data_efficient.scorers import batching, judges, pair_tokens
 
 # Positions of which logits are held at once: of 32,000 words half a gigabyte.
@@ -58,7 +63,7 @@ class SharedPrefixes:
     index = np.minimum(first[:, None] + np.arange(wide), batch.length - 1)
     return tuple(map(self._whole, (tokens, index, batch.answers)))
 
-  def begin(self, before: Sequence[int]) -> decoder.Cache | None:
+  def begin(self, before: Sequence[int]) -> decoder_cache.Cache | None:
     """What the network keeps of what stands before all examples."""
     if not before:
       return None
@@ -69,8 +74,8 @@ class SharedPrefixes:
     self,
     examples: Sequence[list[int]],
     rows: int,
-    begun: decoder.Cache | None,
-  ) -> decoder.Cache:
+    begun: decoder_cache.Cache | None,
+  ) -> decoder_cache.Cache:
     """What the network keeps of some examples; the last rows may be empty."""
     length = self._buckets.length(max(map(len, examples)))
     made = batching.Batch(list(range(len(examples))), rows, length)
@@ -82,7 +87,7 @@ class SharedPrefixes:
       network=self._judge.network,
     )
 
-  def distances(self, past: decoder.Cache, targets: Any) -> Array:
+  def distances(self, past: decoder_cache.Cache, targets: Any) -> Array:
     """[examples, targets], not there yet."""
     tokens, index, answers = targets
     parameters, network = self._judge.parameters, self._judge.network
@@ -101,10 +106,10 @@ class SharedPrefixes:
 def read(
   parameters: networks.Parameters,
   tokens: Tokens,
-  begun: decoder.Cache | None = None,
+  begun: decoder_cache.Cache | None = None,
   *,
   network: decoder.DecoderConfig,
-) -> decoder.Cache:
+) -> decoder_cache.Cache:
   """Keys and values of some examples, padded with −1, and of what was before.
 
   Args:
@@ -124,7 +129,7 @@ def read(
 @functools.partial(jax.jit, static_argnames="network")
 def continued(
   parameters: networks.Parameters,
-  past: decoder.Cache,
+  past: decoder_cache.Cache,
   tokens: Tokens,
   *,
   network: decoder.DecoderConfig,

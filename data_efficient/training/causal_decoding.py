@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from data_efficient.models import decoder, networks
+from data_efficient.models import decoder, decoder_cache, networks
 
 # What stands in a row after its end.
 NOTHING = -1
@@ -54,7 +54,7 @@ class _State(NamedTuple):
   token: Int[Array, " b"]
   ended: Bool[Array, " b"]
   found: Int[Array, "b t"]
-  cache: decoder.Cache
+  cache: decoder_cache.Cache
 
 
 @functools.partial(jax.jit, static_argnames=("network", "length"))
@@ -93,7 +93,7 @@ def greedy(
     token, ended = best(states, ~valid.any(axis=1))
     found = jnp.full((rows, length), NOTHING, jnp.int32).at[:, 0].set(token)
     # The last token is read by nobody.
-    cache = decoder.with_room(cache, length - 1, dtype=network.dtype)
+    cache = decoder_cache.with_room(cache, length - 1, dtype=network.dtype)
     return _State(jnp.ones((), jnp.int32), token, ended, found, cache)
 
   def advance(state: _State) -> _State:

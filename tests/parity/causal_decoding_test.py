@@ -8,7 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_efficient.models import decoder, decoder_layers, networks, rotary
+from data_efficient.models import (
+  decoder_cache,
+  decoder_layers,
+  networks,
+  rotary,
+)
 from data_efficient.training import causal_decoding
 from tests import networks as small
 
@@ -164,7 +169,7 @@ def test_a_cache_in_half_precision_changes_nothing_there(prompts):
   def logits(dtype):
     def run(module):
       _, cache = module.read(tokens[:, :6], valid[:, :6])
-      cache = decoder.with_room(cache, 6, dtype=dtype)
+      cache = decoder_cache.with_room(cache, 6, dtype=dtype)
       assert cache.layers[0].keys.dtype == dtype
       found, _ = module.extend(
         tokens[:, 6:10], valid[:, 6:10], cache, jnp.array(6)
