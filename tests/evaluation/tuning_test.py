@@ -167,6 +167,17 @@ def test_what_cannot_be_compared_is_named_and_left_out(tmp_path):
     assert words in left[place], place
 
 
+def test_full_data_stand_beside_budgets_of_any_kind(tmp_path):
+  made = tuned.Experiment(tmp_path)
+  for seed in range(2):
+    made.select("full", 1.0, seed, range(10))
+    made.select("random", 0.4, seed, (0, 1), kind="fraction_of_tokens")
+    made.select("less", 0.4, seed, (2, 3), kind="fraction_of_tokens")
+  left = []
+  found = kept.read(tmp_path / "selections", None, left)
+  assert len(found) == 6 and left == []
+
+
 def test_a_seed_that_could_not_be_measured_is_not_dropped(tmp_path):
   made = tuned.small(tmp_path)
   made.select("length", 0.4, 0, (0, 1))

@@ -3,10 +3,11 @@
 
 import collections
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from data_efficient.data import artifacts, selections
+from data_efficient.evaluation import names
 from data_efficient.evaluation.admission import LeftOut
 from data_efficient.evaluation.run_fields import EvaluationError
 
@@ -72,25 +73,37 @@ def read(
       left.append(LeftOut(str(path), words))
       continue
     found[path.name] = made
-  alike = collections.Counter(_comparable(made) for made in found.values())
-  most = max(alike, key=alike.__getitem__, default=None)
-  for name in [n for n, made in found.items() if _comparable(made) != most]:
-    words = (
-      "a selection of another pool, or with a budget of another kind (of "
-      "examples, of tokens), than most of the others"
-    )
-    left.append(LeftOut(str(directory / name), words))
-    del found[name]
+  _agree(directory, found, left, _corpus, "of another pool")
+  kind = "with a budget of another kind (of examples, of tokens)"
+  _agree(directory, found, left, _kind, kind)
   return _once(directory, found, left)
+
+
+def _agree(
+  directory: pathlib.Path,
+  found: dict[str, Kept],
+  left: list[LeftOut],
+  fact: Callable[[Kept], str | None],
+  words: str,
+) -> None:
+  """Leaves out what differs from most in a fact; None differs from nothing."""
+  facts = {name: fact(made) for name, made in found.items()}
+  alike = collections.Counter(v for v in facts.values() if v is not None)
+  most = max(alike, key=alike.__getitem__, default=None)
+  for name, value in facts.items():
+    if value not in (None, most):
+      reason = f"a selection {words} than most of the others"
+      left.append(LeftOut(str(directory / name), reason))
+      del found[name]
 
 
 def _once(
   directory: pathlib.Path, found: dict[str, Kept], left: list[LeftOut]
 ) -> dict[str, Kept]:
-  names = collections.defaultdict(list)
+  by_key = collections.defaultdict(list)
   for name, made in found.items():
-    names[made.key].append(name)
-  for same in names.values():
+    by_key[made.key].append(name)
+  for same in by_key.values():
     if len(same) > 1:
       for name in same:
         words = (
@@ -121,6 +134,10 @@ def _selection(path: pathlib.Path) -> Kept:
   return Kept(key, kind, made, records, tokens, made.fingerprint())
 
 
-def _comparable(made: Kept) -> tuple[str, str]:
-  """Of which corpus it is, and what its budget counts."""
-  return made.selection.identity["corpus"]["fingerprint"], made.kind
+def _corpus(made: Kept) -> str:
+  return made.selection.identity["corpus"]["fingerprint"]
+
+
+def _kind(made: Kept) -> str | None:
+  """None for the full data, which are the same by any count."""
+  return None if made.key.method == names.FULL else made.kind
