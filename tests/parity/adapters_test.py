@@ -156,9 +156,10 @@ def test_gradients(case):
     np.testing.assert_allclose(ours, expected, atol=LIMIT * scale, rtol=0)
 
 
-def test_peft_reads_what_is_written(case):
-  model, network, _, lora, adapter, directory = case
-  written = directory / "written"
+def _written(case, name):
+  """The adapter in a directory of PEFT's."""
+  _, network, _, lora, adapter, directory = case
+  written = directory / name
   written.mkdir()
   peft_files.save(
     written,
@@ -167,12 +168,17 @@ def test_peft_reads_what_is_written(case):
     lora=lora,
     base_model=str(directory / "base"),
   )
+  return written
+
+
+def test_peft_reads_what_is_written(case):
+  model, network, *_ = case
   read = (
     peft.AutoPeftModelForSeq2SeqLM
-    if (model.config.is_encoder_decoder)
+    if model.config.is_encoder_decoder
     else peft.AutoPeftModelForCausalLM
   )
-  found = read.from_pretrained(written).eval()
+  found = read.from_pretrained(_written(case, "written")).eval()
   batch = _batch(network)
   np.testing.assert_allclose(
     _theirs(found, batch).detach(),
@@ -184,17 +190,8 @@ def test_peft_reads_what_is_written(case):
 
 def test_peft_s_directory_is_a_checkpoint(case):
   """The base's path is in its adapter_config.json."""
-  _, network, parameters, lora, adapter, directory = case
-  written = directory / "again"
-  written.mkdir()
-  peft_files.save(
-    written,
-    adapter,
-    network=network,
-    lora=lora,
-    base_model=str(directory / "base"),
-  )
-  found = checkpoints.load_parameters(written, config=network)
+  _, network, parameters, lora, adapter, _ = case
+  found = checkpoints.load_parameters(_written(case, "again"), config=network)
   merged = adapters.merged(parameters, adapter, lora)
   jax.tree.map(np.testing.assert_array_equal, found, merged)
 
