@@ -28,6 +28,8 @@ def kernel(tmp_path):
   random = np.random.default_rng(0)
   values = random.normal(size=(len(TARGETS), len(EXAMPLES)))
   values += [[0.5 * (t == e) for e in EXAMPLES] for t in TARGETS]
+  # A masked pair reads as 0, which would be the greatest of its row.
+  values[0] -= 5.0
   targets, examples = _axis(1, len(TARGETS)), _axis(2, len(EXAMPLES))
   examples.fingerprints[1] = targets.fingerprints[0]
   with utility_kernel_writer.UtilityKernelWriter(
@@ -73,7 +75,6 @@ def test_nothing_is_said_of_one_task(kernel):
 
 def test_the_examples_of_greatest_utility(kernel):
   opened, values = kernel
-  # A pair that shows its own answer is none, however much it would help.
   targets = np.array([0, 2, 3, 5])
   found = helpers.of(opened, targets)
   assert [each.target for each in found] == targets.tolist()
